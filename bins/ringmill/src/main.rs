@@ -1,0 +1,3 @@
+//! ringmill
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,2 @@
+//! Ringmill proto.
+#![forbid(unsafe_code)]

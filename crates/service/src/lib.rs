@@ -1,0 +1,2 @@
+//! Ringmill service.
+#![forbid(unsafe_code)]

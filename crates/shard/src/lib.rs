@@ -1,0 +1,2 @@
+//! Ringmill shard.
+#![forbid(unsafe_code)]
