@@ -1,0 +1,58 @@
+//! The two clocks of a machine: one that only grows, for deadlines, and the calendar's, for `Date`.
+//!
+//! Both calls stay in user space (vDSO, vdso(7)) on the machines that we know. The simulator never calls them.
+
+/// Reads the clocks. Has no state.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock;
+
+impl Clock {
+    /// Nanoseconds since an arbitrary point (`CLOCK_MONOTONIC`): never goes back, and stands still while suspended.
+    #[inline]
+    pub fn now_ns() -> u64 {
+        let now = read(libc::CLOCK_MONOTONIC);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    }
+
+    /// Seconds since 1970-01-01 00:00 UTC (`CLOCK_REALTIME`); a clock set before that reads as 0.
+    #[inline]
+    pub fn unix_seconds() -> u64 {
+        read(libc::CLOCK_REALTIME).tv_sec.max(0) as u64
+    }
+}
+
+#[inline]
+fn read(clock: libc::clockid_t) -> libc::timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a live timespec that clock_gettime(2) fills; it keeps no pointer to it.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut now) };
+    assert_eq!(
+        result, 0,
+        "clock_gettime fails only for a clock that does not exist, and these two always do"
+    );
+    now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn the_monotonic_clock_never_goes_back() {
+        let mut last = Clock::now_ns();
+        for _ in 0..10_000 {
+            let now = Clock::now_ns();
+            assert!(now >= last);
+            last = now;
+        }
+    }
+
+    #[test]
+    fn unix_seconds_lie_between_two_readings_of_the_system_time() {
+        let std_seconds = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let before = std_seconds();
+        let ours = Clock::unix_seconds();
+        assert!(before <= ours && ours <= std_seconds());
+    }
+}
