@@ -1,0 +1,445 @@
+//! Reading a request head: the request line and the headers, in place, or the reason why not.
+//!
+//! A head that arrives whole and correct, which is nearly every one, is read once by `httparse`; what that
+//! lets pass (bare line feeds, too liberal targets) is checked after it from the offsets it gives. Any other
+//! head goes through [`Scan`](super::Scan), which finds its end piece by piece, and, if it is refused,
+//! through the line checks at the end of this file, which say why. Both ways accept the same heads.
+//!
+//! Bad bytes are refused when they arrive, a bad request line at its end, bad header lines at the head's end.
+
+use core::mem::MaybeUninit;
+
+use super::host;
+use super::limits::{HEADERS_MAX, Limits, METHOD_BYTES_MAX};
+use super::refusal::Refusal;
+use super::scan::Scan;
+use super::target::{Form, Target};
+use super::token::{is_space, is_token, trim};
+
+/// A request head, borrowed from the bytes it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'b> {
+    /// The method.
+    pub method: Method<'b>,
+    /// The version.
+    pub version: Version,
+    /// The form of the target.
+    pub form: Form,
+    /// The path, still encoded. See [`Target::path`].
+    pub path: &'b str,
+    /// The query, still encoded.
+    pub query: Option<&'b str>,
+    /// Whom the peer asked: the target's authority if it has one, else the Host header (RFC 9112 section 3.2.2).
+    /// `None` in HTTP/1.0 only; may be empty.
+    pub host: Option<&'b str>,
+    /// How the body's end is found.
+    pub framing: Framing,
+    /// Whether the connection may serve another request after this one (RFC 9112 section 9.3).
+    pub keep_alive: bool,
+    /// Whether the peer waits for `100 Continue` before it sends the body. Only set if there is one.
+    pub expect_continue: bool,
+    /// The header lines with their line ends, checked.
+    fields: &'b [u8],
+}
+
+impl<'b> Head<'b> {
+    /// The headers in their order: name as sent, value without white space around it.
+    pub fn headers(&self) -> Headers<'b> {
+        Headers { rest: self.fields }
+    }
+
+    /// The value of the first header called `name`, compared without case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'b [u8]> {
+        self.headers().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// A request method. Names are compared with case (RFC 9110 section 9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is the method of its name")]
+pub enum Method<'b> {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Options,
+    Patch,
+    Trace,
+    Connect,
+    /// Any other token of at most [`METHOD_BYTES_MAX`] bytes.
+    Other(&'b str),
+}
+
+impl<'b> Method<'b> {
+    #[inline]
+    fn from_name(name: &'b str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            "PATCH" => Self::Patch,
+            "TRACE" => Self::Trace,
+            "CONNECT" => Self::Connect,
+            _ => Self::Other(name),
+        }
+    }
+
+    /// The method as it is sent.
+    #[must_use]
+    pub fn name(self) -> &'b str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Patch => "PATCH",
+            Self::Trace => "TRACE",
+            Self::Connect => "CONNECT",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// A version that is served; others are refused with 505.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// HTTP/1.0.
+    H10,
+    /// HTTP/1.1.
+    H11,
+}
+
+/// How the end of a body is found (RFC 9112 section 6.3). A request without either header has no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// No body.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks until the last one.
+    Chunked,
+}
+
+/// Reads the head at the start of `input`, which begins with its first byte and may go on behind it.
+///
+/// `Ok(None)`: not complete; call again with more bytes and the same `scan`. `Ok(Some((head, used)))`: the
+/// head took `used` bytes, the body begins there, and `scan` is ready for the next head. One empty line
+/// before the request line is ignored (RFC 9112 section 2.2).
+///
+/// Errors: a [`Refusal`], the same one however the input was cut; the connection must then be closed.
+#[inline]
+pub fn parse<'b>(
+    input: &'b [u8],
+    limits: &Limits,
+    scan: &mut Scan,
+) -> Result<Option<(Head<'b>, usize)>, Refusal> {
+    if scan.is_fresh()
+        && let Ok(read) = read(input, limits)
+    {
+        return Ok(Some(read));
+    }
+    parse_careful(input, limits, scan)
+}
+
+/// The way of heads that come in pieces or are refused.
+#[cold]
+#[inline(never)]
+fn parse_careful<'b>(
+    input: &'b [u8],
+    limits: &Limits,
+    scan: &mut Scan,
+) -> Result<Option<(Head<'b>, usize)>, Refusal> {
+    let had_request_line = !scan.in_request_line();
+    let advanced = scan.advance(input, limits);
+    let start = scan.start();
+    match advanced {
+        Ok(None) => {
+            if !had_request_line && !scan.in_request_line() {
+                check_request_line(first_line(&input[start..]), limits)?;
+            }
+            Ok(None)
+        }
+        Ok(Some(end)) => {
+            let lines = &input[start..end - 2];
+            let (head, used) = read(&input[start..end], limits).map_err(|fault| match fault {
+                Fault::Syntax => check_lines(lines, limits).err().unwrap_or(Refusal::HeaderLine),
+                Fault::Refused(refusal) => refusal,
+            })?;
+            assert!(start + used == end, "both ways find the same end");
+            *scan = Scan::default();
+            Ok(Some((head, end)))
+        }
+        // The first bad line decides: lines before the one with the bad byte are judged first.
+        Err(refusal) => check_lines(&input[start..scan.line()], limits).and(Err(refusal)),
+    }
+}
+
+/// Why `read` gave no head.
+enum Fault {
+    /// Incomplete, or against the grammar: the careful way finds out.
+    Syntax,
+    /// The grammar is right, the meaning is refused.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Reads a head that is complete, or says that it cannot.
+#[inline]
+fn read<'b>(input: &'b [u8], limits: &Limits) -> Result<(Head<'b>, usize), Fault> {
+    // httparse skips empty lines and lone line feeds before a request; we do not.
+    if matches!(input.first(), None | Some(b'\r' | b'\n')) {
+        return Err(Fault::Syntax);
+    }
+    let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(input, &mut slots[..limits.headers_max.min(HEADERS_MAX)]);
+    let Ok(httparse::Status::Complete(end)) = parsed else { return Err(Fault::Syntax) };
+    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+        return Err(Fault::Syntax);
+    };
+    if end > limits.head_bytes_max || !input[..end].ends_with(b"\r\n\r\n") {
+        return Err(Fault::Syntax);
+    }
+    let fields_at = method.len() + target.len() + "  HTTP/1.1\r\n".len();
+    let version = if version == 0 { Version::H10 } else { Version::H11 };
+    let (method, target) = request_line(method, target, limits)?;
+    let mut fields = Fields::default();
+    for header in request.headers.iter() {
+        // A line ends where the next one's name begins. httparse has seen a line feed there and no carriage
+        // return inside the line, so one before the line feed makes the end a good one.
+        let name_at = header.name.as_ptr().addr() - input.as_ptr().addr();
+        if input[name_at - 2] != b'\r' {
+            return Err(Fault::Syntax);
+        }
+        fields.add(header.name, header.value)?;
+    }
+    let framing = fields.framing(version, limits)?;
+    let host = fields.host(version)?;
+    let head = Head {
+        method,
+        version,
+        form: target.form,
+        path: target.path,
+        query: target.query,
+        host: target.authority.or(host),
+        framing,
+        keep_alive: fields.keep_alive(version),
+        expect_continue: fields.expects_continue && version == Version::H11 && has_body(framing),
+        fields: &input[fields_at..end - 2],
+    };
+    Ok((head, end))
+}
+
+fn has_body(framing: Framing) -> bool {
+    !matches!(framing, Framing::None | Framing::Length(0))
+}
+
+/// The meaning of a request line whose grammar is right.
+#[inline]
+fn request_line<'b>(
+    method: &'b str,
+    target: &'b str,
+    limits: &Limits,
+) -> Result<(Method<'b>, Target<'b>), Refusal> {
+    if method.len() > METHOD_BYTES_MAX {
+        return Err(Refusal::MethodTooLong);
+    }
+    if target.len() > limits.uri_bytes_max {
+        return Err(Refusal::UriTooLong);
+    }
+    let method = Method::from_name(method);
+    Ok((method, Target::parse(target, method)?))
+}
+
+/// What the headers say that HTTP itself must know. All others are the service's.
+#[derive(Default)]
+struct Fields<'b> {
+    host: Option<&'b str>,
+    length: Option<u64>,
+    /// The verdict on Transfer-Encoding, if it was there. It waits for Content-Length and the version.
+    encoding: Option<Result<(), Refusal>>,
+    says_close: bool,
+    says_keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl<'b> Fields<'b> {
+    #[inline]
+    fn add(&mut self, name: &'b str, value: &'b [u8]) -> Result<(), Refusal> {
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                let text = str::from_utf8(value).ok().filter(|_| host::is_valid(value));
+                let text = text.ok_or(Refusal::HostInvalid)?;
+                if self.host.replace(text).is_some() {
+                    return Err(Refusal::HostRepeated);
+                }
+            }
+            6 if name.eq_ignore_ascii_case("expect") => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Refusal::Expectation);
+                }
+                self.expects_continue = true;
+            }
+            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                let repeated = self.length.replace(length(value)?);
+                return if repeated.is_some() { Err(Refusal::LengthRepeated) } else { Ok(()) };
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                let repeated = self.encoding.is_some();
+                self.encoding = Some(if repeated { Err(Refusal::EncodingInvalid) } else { encoding(value) });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Options other than these two are for the service (`upgrade`) or for nobody.
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|&byte| byte == b',').map(trim) {
+            self.says_close |= option.eq_ignore_ascii_case(b"close");
+            self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    #[inline]
+    fn keep_alive(&self, version: Version) -> bool {
+        !self.says_close && (version == Version::H11 || self.says_keep_alive)
+    }
+
+    #[inline]
+    fn host(&self, version: Version) -> Result<Option<&'b str>, Refusal> {
+        match self.host {
+            None if version == Version::H11 => Err(Refusal::HostMissing),
+            host => Ok(host),
+        }
+    }
+
+    #[inline]
+    fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Refusal> {
+        match (self.encoding, self.length) {
+            (None, None) => Ok(Framing::None),
+            (None, Some(length)) if length > limits.body_bytes_max => Err(Refusal::BodyTooLarge),
+            (None, Some(length)) => Ok(Framing::Length(length)),
+            (Some(_), Some(_)) => Err(Refusal::LengthAndEncoding),
+            (Some(_), None) if version == Version::H10 => Err(Refusal::EncodingInOldVersion),
+            (Some(verdict), None) => verdict.map(|()| Framing::Chunked),
+        }
+    }
+}
+
+/// The number in Content-Length: digits and nothing else. More than `u64::MAX` is too large, not malformed.
+fn length(value: &[u8]) -> Result<u64, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::LengthInvalid);
+    }
+    let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    value.iter().try_fold(0, add).ok_or(Refusal::BodyTooLarge)
+}
+
+/// Whether Transfer-Encoding is exactly `chunked`. What else it may be only decides how it is refused: a
+/// coding we do not know is 501, anything that hides or repeats `chunked` is 400 (RFC 9112 sections 6.1, 6.3).
+fn encoding(value: &[u8]) -> Result<(), Refusal> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let codings = || value.split(|&byte| byte == b',').map(trim);
+    let chunked_before_last = codings().rev().skip(1).any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    if chunked_before_last || !codings().all(is_token) {
+        return Err(Refusal::EncodingInvalid);
+    }
+    Err(Refusal::CodingUnknown)
+}
+
+/// The headers of a [`Head`] in their order.
+#[derive(Clone, Debug)]
+pub struct Headers<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Iterator for Headers<'b> {
+    type Item = (&'b str, &'b [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = first_line(self.rest);
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        self.rest = &self.rest[line.len() + 2..];
+        let name = str::from_utf8(&line[..colon]).ok()?;
+        Some((name, trim(&line[colon + 1..])))
+    }
+}
+
+/// Says why `lines`, whole lines of a head free of bad bytes, are against the grammar; `Ok` if they are not.
+#[cold]
+fn check_lines(lines: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let line = first_line(lines);
+    check_request_line(line, limits)?;
+    let mut rest = &lines[line.len() + 2..];
+    let mut count = 0;
+    while !rest.is_empty() {
+        let line = first_line(rest);
+        check_header_line(line)?;
+        count += 1;
+        if count > limits.headers_max.min(HEADERS_MAX) {
+            return Err(Refusal::HeadersTooMany);
+        }
+        rest = &rest[line.len() + 2..];
+    }
+    Ok(())
+}
+
+/// `method SP target SP HTTP/x.y`, nothing more, nothing less, then [`request_line`].
+fn check_request_line(line: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    // The scanner has refused bytes outside ASCII.
+    let line = str::from_utf8(line).map_err(|_| Refusal::NonAscii)?;
+    let (method, rest) = line.split_once(' ').ok_or(Refusal::RequestLine)?;
+    if method.is_empty() {
+        return Err(Refusal::RequestLine);
+    }
+    if !is_token(method.as_bytes()) {
+        return Err(Refusal::MethodToken);
+    }
+    let (target, version) = rest.split_once(' ').ok_or(Refusal::RequestLine)?;
+    if target.is_empty() {
+        return Err(Refusal::RequestLine);
+    }
+    match version.as_bytes() {
+        b"HTTP/1.0" | b"HTTP/1.1" => request_line(method, target, limits).map(|_| ()),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Refusal::VersionUnknown),
+        _ => Err(Refusal::RequestLine),
+    }
+}
+
+fn check_header_line(line: &[u8]) -> Result<(), Refusal> {
+    if line.first().copied().is_some_and(is_space) {
+        return Err(Refusal::ObsFold);
+    }
+    let colon = line.iter().position(|&byte| byte == b':').ok_or(Refusal::HeaderLine)?;
+    let name = &line[..colon];
+    match name.last() {
+        Some(&last) if is_space(last) => Err(Refusal::SpaceBeforeColon),
+        _ if is_token(name) => Ok(()),
+        _ => Err(Refusal::HeaderName),
+    }
+}
+
+/// `lines` up to the first line end; all of it if there is none. Every line feed ends a line here.
+fn first_line(lines: &[u8]) -> &[u8] {
+    let end = lines.iter().position(|&byte| byte == b'\r').unwrap_or(lines.len());
+    &lines[..end]
+}
