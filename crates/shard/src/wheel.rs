@@ -1,0 +1,508 @@
+//! Timer wheel of one core: 4 levels of 64 slots, tick = 1 ms.
+//!
+//! Never reads a clock: [`Wheel::pop`] is told the time. Never holds a lock, never allocates once it has held as many timers
+//! as it holds now. Owned by one seat, touched by no other thread.
+//!
+//! A level is one base-64 digit of the tick, so level 0 tells single ticks apart and level 3 spans 4.6 hours. A timer lies
+//! where its deadline first differs from the present, read from the highest digit down:
+//!
+//! ```text
+//!              digit 3  digit 2  digit 1  digit 0
+//! present         0        5        9       40
+//! deadline A      0        5        9       63     level 0, slot 63: its list is one tick, ready to fire
+//! deadline B      0        5       12        7     level 1, slot 12: comes down to level 0 when digit 1 turns 12
+//! deadline C      2        0        0        1     level 3, slot 2
+//! ```
+//!
+//! All timers of a level are therefore due before all of the level above, and the first occupied slot of the lowest occupied
+//! level is the next thing to do. One bitmap a level finds it in a few instructions, however far time has jumped.
+
+use std::num::NonZeroU32;
+
+/// Timers that each carry a `V` (a token, a key: something small that says whose timer it is).
+pub struct Wheel<V> {
+    // Invariant: every deadline >= now, and each timer lies in the list that `list_of(now, at)` names, or (level 3 only, past
+    // the horizon) in one that comes down earlier.
+    now: u64,
+    occupied: [u64; LEVELS],
+    heads: [u32; LEVELS * SLOTS],
+    nodes: Nodes<V>,
+    len: usize,
+}
+
+/// A moment in milliseconds since an arbitrary start: the engine's clock, real or simulated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tick(pub u64);
+
+/// Name of one armed timer. Once it fired or was cancelled, the name finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId {
+    node: u32,
+    generation: NonZeroU32,
+}
+
+impl<V: Copy> Wheel<V> {
+    /// An empty wheel whose present is `now`. Allocates nothing yet.
+    pub fn new(now: Tick) -> Wheel<V> {
+        Wheel {
+            now: now.0,
+            occupied: [0; LEVELS],
+            heads: [NONE; LEVELS * SLOTS],
+            nodes: Nodes { pages: Vec::new(), made: 0, free: NONE },
+            len: 0,
+        }
+    }
+
+    /// Arms a timer for `at`. A deadline that is not in the wheel's future fires one tick after its present, never in the
+    /// same tick: a timer that arms itself again at once cannot hold the turn.
+    ///
+    /// Deadlines past the horizon (4.6 h) cost one move for each horizon they are away.
+    pub fn insert(&mut self, at: Tick, what: V) -> TimerId {
+        let at = at.0.max(self.now + 1);
+        let (node, generation) = self.nodes.add(at, what);
+        self.link(node);
+        self.len += 1;
+        TimerId { node, generation }
+    }
+
+    /// Disarms a timer and gives back what it carried; `None` when it has fired or was cancelled before. Takes constant time.
+    pub fn cancel(&mut self, id: TimerId) -> Option<V> {
+        if self.nodes.generation(id.node)? != id.generation {
+            return None;
+        }
+        Some(self.remove(id.node).1)
+    }
+
+    /// The earliest timer due at or before `now`, with its deadline, taken off the wheel. Call it until it returns `None`: then
+    /// all that was due has fired and the wheel's present is `now`. Between two calls the wheel may be used freely: what is
+    /// cancelled then does not fire, what is armed then fires in its order.
+    ///
+    /// Order: by deadline, and within one tick by insertion (timers armed for beyond the horizon may fall behind others of
+    /// their tick). A `now` before the wheel's present fires nothing and does not turn it back.
+    pub fn pop(&mut self, now: Tick) -> Option<(Tick, V)> {
+        while let Some((level, list, start)) = self.next_list()
+            && start <= now.0
+        {
+            self.now = start;
+            if level == 0 {
+                return Some(self.remove(self.heads[list]));
+            }
+            self.cascade(list);
+        }
+        self.now = self.now.max(now.0);
+        None
+    }
+
+    /// When `pop` is next worth calling: exact if a timer is due within the present block of 64 ms, else the moment at which
+    /// timers must come down a level. That is never late, and early at most three times for one timer within the horizon.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.next_list().map(|(_, _, start)| Tick(start))
+    }
+
+    /// Number of armed timers.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no timer is armed.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Level and list that come next, and the first tick of that list.
+    #[inline]
+    fn next_list(&self) -> Option<(usize, usize, u64)> {
+        let level = self.occupied.iter().position(|&slots| slots != 0)?;
+        let present = self.now >> (BITS * level);
+        // How many slots ahead. Only on the top level may slots lie behind the present's digit: they are of its next round.
+        // There is no slot 64 ahead, so one that shares the present's digit is due now (level 0 alone has such).
+        let digit = present % SLOTS as u64;
+        let ahead = u64::from(self.occupied[level].rotate_right(digit as u32).trailing_zeros());
+        let slot = (digit + ahead) as usize % SLOTS;
+        Some((level, level * SLOTS + slot, (present + ahead) << (BITS * level)))
+    }
+
+    /// Moves every timer of a list to where it belongs now that the list's first tick is the present.
+    fn cascade(&mut self, list: usize) {
+        while self.heads[list] != NONE {
+            let node = self.heads[list];
+            self.unlink(node);
+            self.link(node);
+            debug_assert_ne!(
+                usize::from(self.nodes.get(node).list),
+                list,
+                "no timer stays in a list that came down"
+            );
+        }
+    }
+
+    /// Appends `node` to the list of its deadline. Lists are rings: the head's `previous` is the tail.
+    fn link(&mut self, node: u32) {
+        let list = list_of(self.now, self.nodes.get(node).at);
+        let head = self.heads[list];
+        let (previous, next) =
+            if head == NONE { (node, node) } else { (self.nodes.get(head).previous, head) };
+        if head == NONE {
+            self.heads[list] = node;
+            self.occupied[list / SLOTS] |= 1 << (list % SLOTS);
+        }
+        self.nodes.get_mut(previous).next = node;
+        self.nodes.get_mut(next).previous = node;
+        let linked = self.nodes.get_mut(node);
+        (linked.previous, linked.next, linked.list) = (previous, next, list as u8);
+    }
+
+    fn unlink(&mut self, node: u32) {
+        let &Node { previous, next, list, .. } = self.nodes.get(node);
+        let list = usize::from(list);
+        if next == node {
+            self.heads[list] = NONE;
+            self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
+            return;
+        }
+        self.nodes.get_mut(previous).next = next;
+        self.nodes.get_mut(next).previous = previous;
+        if self.heads[list] == node {
+            self.heads[list] = next;
+        }
+    }
+
+    fn remove(&mut self, node: u32) -> (Tick, V) {
+        self.unlink(node);
+        self.len -= 1;
+        self.nodes.free(node)
+    }
+}
+
+/// The list for a deadline `at`, seen from `now`. On the top level at most 63 slots ahead, so that a slot never means two
+/// rounds: what lies further is parked in the last one and put back when that comes down.
+fn list_of(now: u64, at: u64) -> usize {
+    let top_shift = BITS * TOP;
+    let top_ahead = (at >> top_shift) - (now >> top_shift);
+    if top_ahead > 0 {
+        let slot = (now >> top_shift) + top_ahead.min(SLOTS as u64 - 1);
+        return TOP * SLOTS + slot as usize % SLOTS;
+    }
+    // `| 1` makes a deadline of this very tick differ in digit 0.
+    let level = ((now ^ at) | 1).ilog2() as usize / BITS;
+    level * SLOTS + (at >> (BITS * level)) as usize % SLOTS
+}
+
+/// Timers in pages that never move; free ones form a stack through `next`.
+struct Nodes<V> {
+    pages: Vec<Vec<Node<V>>>,
+    made: u32,
+    free: u32,
+}
+
+/// Invariant: a free node's generation is one that no id has had yet.
+#[derive(Clone, Copy)]
+struct Node<V> {
+    at: u64,
+    what: V,
+    previous: u32,
+    next: u32,
+    generation: NonZeroU32,
+    list: u8,
+}
+
+impl<V: Copy> Nodes<V> {
+    /// A node that is in no list yet.
+    fn add(&mut self, at: u64, what: V) -> (u32, NonZeroU32) {
+        if self.free == NONE {
+            return (self.grow(at, what), NonZeroU32::MIN);
+        }
+        let index = self.free;
+        let node = self.get_mut(index);
+        (node.at, node.what) = (at, what);
+        let (next, generation) = (node.next, node.generation);
+        self.free = next;
+        (index, generation)
+    }
+
+    /// Adds a node that was never used, and a page for it when the last one is full.
+    #[cold]
+    fn grow(&mut self, at: u64, what: V) -> u32 {
+        let index = self.made;
+        assert_ne!(index, NONE, "2^32 - 1 timers do not fit the memory of one machine");
+        if (index as usize).is_multiple_of(PAGE_NODES) {
+            self.pages.push(Vec::with_capacity(PAGE_NODES));
+        }
+        let node = Node { at, what, previous: index, next: index, generation: NonZeroU32::MIN, list: 0 };
+        self.pages[index as usize / PAGE_NODES].push(node);
+        self.made += 1;
+        index
+    }
+
+    /// Makes every id of the node stale and gives back its deadline and what it carried.
+    fn free(&mut self, index: u32) -> (Tick, V) {
+        let free = self.free;
+        let node = self.get_mut(index);
+        node.generation = node.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        node.next = free;
+        let was = (Tick(node.at), node.what);
+        self.free = index;
+        was
+    }
+
+    fn generation(&self, index: u32) -> Option<NonZeroU32> {
+        Some(self.pages.get(index as usize / PAGE_NODES)?.get(index as usize % PAGE_NODES)?.generation)
+    }
+
+    #[inline]
+    fn get(&self, index: u32) -> &Node<V> {
+        &self.pages[index as usize / PAGE_NODES][index as usize % PAGE_NODES]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, index: u32) -> &mut Node<V> {
+        &mut self.pages[index as usize / PAGE_NODES][index as usize % PAGE_NODES]
+    }
+}
+
+const LEVELS: usize = 4;
+const TOP: usize = LEVELS - 1;
+const BITS: usize = 6;
+const SLOTS: usize = 1 << BITS;
+const PAGE_NODES: usize = 256;
+const NONE: u32 = u32::MAX;
+
+// A bitmap has one bit a slot, `Node::list` holds every list, and an idle timeout costs a connection 32 bytes.
+const _: () = assert!(SLOTS == u64::BITS as usize && LEVELS * SLOTS - 1 <= u8::MAX as usize);
+const _: () = assert!(size_of::<Node<u64>>() == 32 && size_of::<Option<TimerId>>() == 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const HORIZON: u64 = (SLOTS as u64 - 1) << (BITS * TOP);
+
+    /// A wheel and a plain sorted map that must always say the same.
+    struct Pair {
+        wheel: Wheel<u64>,
+        model: BTreeMap<(u64, u64), TimerId>,
+        now: u64,
+        made: u64,
+        random: u64,
+    }
+
+    impl Pair {
+        fn new(now: u64, seed: u64) -> Pair {
+            let wheel = Wheel::new(Tick(now));
+            Pair { wheel, model: BTreeMap::new(), now, made: 0, random: seed.wrapping_mul(2).wrapping_add(1) }
+        }
+
+        fn below(&mut self, bound: u64) -> u64 {
+            self.random =
+                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.random >> 24) % bound
+        }
+
+        /// Arms a timer, now and then in the past, mostly near, so that ticks are shared, rarely past the horizon.
+        fn arm(&mut self) {
+            let after = match self.below(100) {
+                0..5 => 0,
+                5..50 => self.below(100),
+                50..75 => self.below(5_000),
+                75..98 => self.below(HORIZON),
+                _ => HORIZON,
+            };
+            let mut asked =
+                if self.below(20) == 0 { self.now.saturating_sub(after) } else { self.now + after };
+            // Past the horizon two timers never share a tick here: their order is not promised.
+            if asked >= self.wheel.now + HORIZON {
+                asked += self.below(1 << 38);
+            }
+            let id = self.wheel.insert(Tick(asked), self.made);
+            let before = self.model.insert((asked.max(self.wheel.now + 1), self.made), id);
+            assert_eq!(before, None);
+            self.made += 1;
+        }
+
+        fn cancel(&mut self) {
+            if self.model.is_empty() {
+                return;
+            }
+            let nth = self.below(self.model.len().min(50) as u64) as usize;
+            let (&key, &id) = self.model.iter().nth(nth).unwrap();
+            assert_eq!(self.wheel.cancel(id), Some(key.1));
+            assert_eq!(self.wheel.cancel(id), None, "a cancelled timer is gone");
+            self.model.remove(&key);
+        }
+
+        /// Jumps, and fires all that is due; `busy` arms and cancels timers between two that fire.
+        fn jump(&mut self, by: u64, busy: bool) {
+            self.now += by;
+            while let Some((at, what)) = self.wheel.pop(Tick(self.now)) {
+                let (&first, &id) = self.model.first_key_value().expect("nothing is armed, so nothing fires");
+                assert!(at.0 <= self.now);
+                assert_eq!((at.0, what), first);
+                assert_eq!(self.wheel.cancel(id), None, "a fired timer is gone");
+                self.model.remove(&first);
+                if busy {
+                    match self.below(6) {
+                        0..3 => self.arm(),
+                        3 => self.cancel(),
+                        _ => {}
+                    }
+                }
+            }
+            self.check();
+        }
+
+        fn check(&self) {
+            assert_eq!(self.wheel.len(), self.model.len());
+            let first = self.model.first_key_value().map(|(&(at, _), _)| at);
+            let next = self.wheel.next_deadline().map(|next| next.0);
+            assert_eq!(next.is_some(), first.is_some());
+            if let (Some(next), Some(first)) = (next, first) {
+                assert!(self.wheel.now <= next && next <= first, "{next} is late for {first}");
+                let same_block = first / SLOTS as u64 == self.wheel.now / SLOTS as u64;
+                assert!(!same_block || next == first, "within 64 ms the deadline is exact");
+            }
+        }
+    }
+
+    #[test]
+    fn thousands_of_random_operations_agree_with_a_sorted_map() {
+        // Starts: zero, just before a carry through every digit, and far into the life of a machine.
+        let starts = [0, (1 << 24) - 3, (1 << 36) - 100, 1 << 50];
+        for seed in 0..40 {
+            let mut pair = Pair::new(starts[seed as usize % starts.len()], seed);
+            for _ in 0..2_000 {
+                match pair.below(10) {
+                    0..5 => pair.arm(),
+                    5..7 => pair.cancel(),
+                    _ => {
+                        let scale = pair.below(6);
+                        let by = pair.below([2, 64, 100, 5_000, 300_000, HORIZON * 2][scale as usize]);
+                        pair.jump(by, seed % 2 == 0);
+                    }
+                }
+                pair.check();
+            }
+            while !pair.model.is_empty() {
+                pair.jump(1 << 39, false);
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_for_the_next_deadline_fires_every_timer_at_its_own_tick() {
+        let mut pair = Pair::new(12_345, 7);
+        for _ in 0..1_000 {
+            pair.arm();
+        }
+        let mut waits = 0;
+        while let Some(next) = pair.wheel.next_deadline() {
+            let first = pair.model.first_key_value().unwrap().0.0;
+            assert!(next.0 <= first);
+            pair.jump(next.0 - pair.now, false);
+            assert_ne!(pair.model.first_key_value().map(|(key, _)| key.0), Some(next.0));
+            waits += 1;
+        }
+        assert!(pair.model.is_empty());
+        // At most three cascades for a timer within the horizon, and 2^38 / HORIZON more for the few beyond.
+        assert!(waits < 1_000 * 4 + 30 * 17_000, "{waits}");
+    }
+
+    #[test]
+    fn timers_of_one_tick_fire_in_the_order_they_were_armed_in() {
+        let mut wheel = Wheel::new(Tick(0));
+        for (present, what) in [(0, 'a'), (70_000, 'b'), (99_000, 'c'), (99_999, 'd')] {
+            assert_eq!(wheel.pop(Tick(present)), None);
+            wheel.insert(Tick(100_000), what);
+        }
+        let fired: Vec<_> = std::iter::from_fn(|| wheel.pop(Tick(200_000))).collect();
+        assert_eq!(fired, ['a', 'b', 'c', 'd'].map(|what| (Tick(100_000), what)));
+    }
+
+    #[test]
+    fn a_timer_cancelled_while_its_tick_fires_does_not_fire() {
+        let mut wheel = Wheel::new(Tick(0));
+        let ids = [1, 2, 3].map(|what| wheel.insert(Tick(5), what));
+        assert_eq!(wheel.pop(Tick(9)), Some((Tick(5), 1)));
+        assert_eq!((wheel.cancel(ids[0]), wheel.cancel(ids[1])), (None, Some(2)));
+        assert_eq!(wheel.pop(Tick(9)), Some((Tick(5), 3)));
+        assert_eq!(wheel.pop(Tick(9)), None);
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn a_timer_that_arms_itself_at_once_fires_once_a_tick() {
+        let mut wheel = Wheel::new(Tick(0));
+        wheel.insert(Tick(0), 0);
+        for now in 1..100 {
+            assert_eq!(wheel.pop(Tick(now)), Some((Tick(now), 0)));
+            wheel.insert(Tick(now), 0);
+            assert_eq!(wheel.pop(Tick(now)), None);
+            assert_eq!(wheel.next_deadline(), Some(Tick(now + 1)));
+        }
+    }
+
+    #[test]
+    fn what_is_armed_between_two_that_fire_takes_its_place_in_the_order() {
+        let mut wheel = Wheel::new(Tick(0));
+        wheel.insert(Tick(10), 'a');
+        wheel.insert(Tick(500), 'c');
+        assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(10), 'a')));
+        wheel.insert(Tick(300), 'b');
+        wheel.insert(Tick(1_001), 'd');
+        assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(300), 'b')));
+        assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(500), 'c')));
+        assert_eq!((wheel.pop(Tick(1_000)), wheel.next_deadline()), (None, Some(Tick(1_001))));
+    }
+
+    #[test]
+    fn a_stale_id_does_not_cancel_the_timer_that_has_its_node_now() {
+        let mut wheel = Wheel::new(Tick(0));
+        let old = wheel.insert(Tick(1), 'a');
+        assert_eq!(wheel.pop(Tick(1)), Some((Tick(1), 'a')));
+        let new = wheel.insert(Tick(2), 'b');
+        assert_eq!((old.node, wheel.cancel(old)), (new.node, None));
+        assert_eq!(wheel.cancel(new), Some('b'));
+        assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn deadlines_past_the_horizon_fire_at_their_own_tick() {
+        for at in [HORIZON - 1, HORIZON, HORIZON + 1, 64 * HORIZON + 12_345, u64::from(u32::MAX)] {
+            let mut wheel = Wheel::new(Tick(3));
+            wheel.insert(Tick(at), at);
+            assert_eq!(wheel.pop(Tick(at - 1)), None);
+            assert_eq!(wheel.pop(Tick(at)), Some((Tick(at), at)));
+            assert_eq!(wheel.pop(Tick(at)), None);
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_never_comes_may_be_armed_and_cancelled() {
+        let mut wheel = Wheel::new(Tick(0));
+        let id = wheel.insert(Tick(u64::MAX), ());
+        assert_eq!(wheel.pop(Tick(1 << 40)), None);
+        assert_eq!(wheel.cancel(id), Some(()));
+        assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn time_that_goes_back_fires_nothing_and_is_ignored() {
+        let mut wheel = Wheel::new(Tick(100));
+        wheel.insert(Tick(110), ());
+        assert_eq!((wheel.pop(Tick(105)), wheel.pop(Tick(50)), wheel.now), (None, None, 105));
+        assert_eq!(wheel.pop(Tick(110)), Some((Tick(110), ())));
+    }
+
+    #[test]
+    fn nodes_are_used_again_before_new_ones_are_made() {
+        let mut wheel = Wheel::new(Tick(0));
+        for now in 0..10_000 {
+            let id = wheel.insert(Tick(now + 20), now);
+            if now % 3 == 0 {
+                wheel.cancel(id);
+            }
+            while wheel.pop(Tick(now)).is_some() {}
+        }
+        assert!(wheel.nodes.made <= 20);
+    }
+}
