@@ -41,6 +41,23 @@ pub struct TimerId {
     generation: NonZeroU32,
 }
 
+/// The name as one word, never 0 and with the highest bit 0, so that a token may use that bit to mean something else.
+impl From<TimerId> for u64 {
+    fn from(id: TimerId) -> u64 {
+        u64::from(id.node) << 32 | u64::from(id.generation.get())
+    }
+}
+
+/// The name back from its word. A word that no timer had finds nothing, or at worst another timer: never more.
+impl From<u64> for TimerId {
+    fn from(word: u64) -> TimerId {
+        match NonZeroU32::new(word as u32) {
+            Some(generation) => TimerId { node: (word >> 32) as u32, generation },
+            None => TimerId { node: NONE, generation: NonZeroU32::MAX },
+        }
+    }
+}
+
 impl<V: Copy> Wheel<V> {
     /// An empty wheel whose present is `now`. Allocates nothing yet.
     pub fn new(now: Tick) -> Wheel<V> {
@@ -67,7 +84,8 @@ impl<V: Copy> Wheel<V> {
 
     /// Disarms a timer and gives back what it carried; `None` when it has fired or was cancelled before. Takes constant time.
     pub fn cancel(&mut self, id: TimerId) -> Option<V> {
-        if self.nodes.generation(id.node)? != id.generation {
+        let node = self.nodes.find(id.node)?;
+        if node.generation != id.generation || node.list == FREE {
             return None;
         }
         Some(self.remove(id.node).1)
@@ -149,7 +167,7 @@ impl<V: Copy> Wheel<V> {
         self.nodes.get_mut(previous).next = node;
         self.nodes.get_mut(next).previous = node;
         let linked = self.nodes.get_mut(node);
-        (linked.previous, linked.next, linked.list) = (previous, next, list as u8);
+        (linked.previous, linked.next, linked.list) = (previous, next, list as u16);
     }
 
     fn unlink(&mut self, node: u32) {
@@ -195,15 +213,14 @@ struct Nodes<V> {
     free: u32,
 }
 
-/// Invariant: a free node's generation is one that no id has had yet.
-#[derive(Clone, Copy)]
+/// A free node keeps the deadline and the value that it had last; nobody reads them.
 struct Node<V> {
     at: u64,
     what: V,
     previous: u32,
     next: u32,
     generation: NonZeroU32,
-    list: u8,
+    list: u16,
 }
 
 impl<V: Copy> Nodes<V> {
@@ -224,11 +241,11 @@ impl<V: Copy> Nodes<V> {
     #[cold]
     fn grow(&mut self, at: u64, what: V) -> u32 {
         let index = self.made;
-        assert_ne!(index, NONE, "2^32 - 1 timers do not fit the memory of one machine");
+        assert!(index < NODES_MAX, "a seat with 2^31 timers is a leak of ours");
         if (index as usize).is_multiple_of(PAGE_NODES) {
             self.pages.push(Vec::with_capacity(PAGE_NODES));
         }
-        let node = Node { at, what, previous: index, next: index, generation: NonZeroU32::MIN, list: 0 };
+        let node = Node { at, what, previous: index, next: index, generation: NonZeroU32::MIN, list: FREE };
         self.pages[index as usize / PAGE_NODES].push(node);
         self.made += 1;
         index
@@ -239,14 +256,14 @@ impl<V: Copy> Nodes<V> {
         let free = self.free;
         let node = self.get_mut(index);
         node.generation = node.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        node.next = free;
+        (node.next, node.list) = (free, FREE);
         let was = (Tick(node.at), node.what);
         self.free = index;
         was
     }
 
-    fn generation(&self, index: u32) -> Option<NonZeroU32> {
-        Some(self.pages.get(index as usize / PAGE_NODES)?.get(index as usize % PAGE_NODES)?.generation)
+    fn find(&self, index: u32) -> Option<&Node<V>> {
+        self.pages.get(index as usize / PAGE_NODES)?.get(index as usize % PAGE_NODES)
     }
 
     #[inline]
@@ -265,10 +282,13 @@ const TOP: usize = LEVELS - 1;
 const BITS: usize = 6;
 const SLOTS: usize = 1 << BITS;
 const PAGE_NODES: usize = 256;
+const NODES_MAX: u32 = 1 << 31;
 const NONE: u32 = u32::MAX;
+/// In place of a list: the node is free.
+const FREE: u16 = u16::MAX;
 
-// A bitmap has one bit a slot, `Node::list` holds every list, and an idle timeout costs a connection 32 bytes.
-const _: () = assert!(SLOTS == u64::BITS as usize && LEVELS * SLOTS - 1 <= u8::MAX as usize);
+// A bitmap has one bit a slot, and an idle timeout costs a connection 32 bytes.
+const _: () = assert!(SLOTS == u64::BITS as usize && LEVELS * SLOTS < FREE as usize);
 const _: () = assert!(size_of::<Node<u64>>() == 32 && size_of::<Option<TimerId>>() == 8);
 
 #[cfg(test)]
@@ -463,6 +483,23 @@ mod tests {
         assert_eq!((old.node, wheel.cancel(old)), (new.node, None));
         assert_eq!(wheel.cancel(new), Some('b'));
         assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_id_survives_being_a_word_and_a_word_made_up_finds_nothing() {
+        let mut wheel = Wheel::new(Tick(0));
+        let ids = [1, 2, 3].map(|n| wheel.insert(Tick(n), n));
+        assert_eq!(wheel.cancel(ids[1]), Some(2));
+        for word in
+            [0, 1 << 32, u64::from(ids[1]), u64::from(ids[1]) + 1, u64::from(ids[2]) + (1 << 32), u64::MAX]
+        {
+            assert_eq!(wheel.cancel(TimerId::from(word)), None, "{word:x}");
+        }
+        for (id, n) in [(ids[0], 1), (ids[2], 3)] {
+            let word = u64::from(id);
+            assert!(word != 0 && word >> 63 == 0);
+            assert_eq!((TimerId::from(word), wheel.cancel(word.into())), (id, Some(n)));
+        }
     }
 
     #[test]
