@@ -1,6 +1,6 @@
 //! Timer wheel of one core: 4 levels of 64 slots, tick = 1 ms.
 //!
-//! Never reads a clock: [`Wheel::pop`] is told the time. Never holds a lock, never allocates once it has held as many timers
+//! Never reads a clock: [`Wheel::fire`] is told the time. Never holds a lock, never allocates once it has held as many timers
 //! as it holds now. Owned by one seat, touched by no other thread.
 //!
 //! A level is one base-64 digit of the tick, so level 0 tells single ticks apart and level 3 spans 4.6 hours. A timer lies
@@ -58,6 +58,17 @@ impl From<u64> for TimerId {
     }
 }
 
+/// A timer that fired. Its name finds nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fired<V> {
+    /// The name it had.
+    pub timer: TimerId,
+    /// When it was due.
+    pub at: Tick,
+    /// What it carried.
+    pub what: V,
+}
+
 impl<V: Copy> Wheel<V> {
     /// An empty wheel whose present is `now`. Allocates nothing yet.
     pub fn new(now: Tick) -> Wheel<V> {
@@ -91,19 +102,22 @@ impl<V: Copy> Wheel<V> {
         Some(self.remove(id.node).1)
     }
 
-    /// The earliest timer due at or before `now`, with its deadline, taken off the wheel. Call it until it returns `None`: then
-    /// all that was due has fired and the wheel's present is `now`. Between two calls the wheel may be used freely: what is
-    /// cancelled then does not fire, what is armed then fires in its order.
+    /// The earliest timer due at or before `now`, taken off the wheel. Call it until it returns `None`: then all that was
+    /// due has fired and the wheel's present is `now`. Between two calls the wheel may be used freely: what is cancelled
+    /// then does not fire, what is armed then fires in its order.
     ///
     /// Order: by deadline, and within one tick by insertion (timers armed for beyond the horizon may fall behind others of
     /// their tick). A `now` before the wheel's present fires nothing and does not turn it back.
-    pub fn pop(&mut self, now: Tick) -> Option<(Tick, V)> {
+    pub fn fire(&mut self, now: Tick) -> Option<Fired<V>> {
         while let Some((level, list, start)) = self.next_list()
             && start <= now.0
         {
             self.now = start;
             if level == 0 {
-                return Some(self.remove(self.heads[list]));
+                let node = self.heads[list];
+                let generation = self.nodes.generation(node).expect("a node that stands in a list is armed");
+                let (at, what) = self.remove(node);
+                return Some(Fired { timer: TimerId { node, generation }, at, what });
             }
             self.cascade(list);
         }
@@ -111,7 +125,7 @@ impl<V: Copy> Wheel<V> {
         None
     }
 
-    /// When `pop` is next worth calling: exact if a timer is due within the present block of 64 ms, else the moment at which
+    /// When `fire` is next worth calling: exact if a timer is due within the present block of 64 ms, else the moment at which
     /// timers must come down a level. That is never late, and early at most three times for one timer within the horizon.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.next_list().map(|(_, _, start)| Tick(start))
@@ -292,254 +306,4 @@ const _: () = assert!(SLOTS == u64::BITS as usize && LEVELS * SLOTS < FREE as us
 const _: () = assert!(size_of::<Node<u64>>() == 32 && size_of::<Option<TimerId>>() == 8);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    const HORIZON: u64 = (SLOTS as u64 - 1) << (BITS * TOP);
-
-    /// A wheel and a plain sorted map that must always say the same.
-    struct Pair {
-        wheel: Wheel<u64>,
-        model: BTreeMap<(u64, u64), TimerId>,
-        now: u64,
-        made: u64,
-        random: u64,
-    }
-
-    impl Pair {
-        fn new(now: u64, seed: u64) -> Pair {
-            let wheel = Wheel::new(Tick(now));
-            Pair { wheel, model: BTreeMap::new(), now, made: 0, random: seed.wrapping_mul(2).wrapping_add(1) }
-        }
-
-        fn below(&mut self, bound: u64) -> u64 {
-            self.random =
-                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.random >> 24) % bound
-        }
-
-        /// Arms a timer, now and then in the past, mostly near, so that ticks are shared, rarely past the horizon.
-        fn arm(&mut self) {
-            let after = match self.below(100) {
-                0..5 => 0,
-                5..50 => self.below(100),
-                50..75 => self.below(5_000),
-                75..98 => self.below(HORIZON),
-                _ => HORIZON,
-            };
-            let mut asked =
-                if self.below(20) == 0 { self.now.saturating_sub(after) } else { self.now + after };
-            // Past the horizon two timers never share a tick here: their order is not promised.
-            if asked >= self.wheel.now + HORIZON {
-                asked += self.below(1 << 38);
-            }
-            let id = self.wheel.insert(Tick(asked), self.made);
-            let before = self.model.insert((asked.max(self.wheel.now + 1), self.made), id);
-            assert_eq!(before, None);
-            self.made += 1;
-        }
-
-        fn cancel(&mut self) {
-            if self.model.is_empty() {
-                return;
-            }
-            let nth = self.below(self.model.len().min(50) as u64) as usize;
-            let (&key, &id) = self.model.iter().nth(nth).unwrap();
-            assert_eq!(self.wheel.cancel(id), Some(key.1));
-            assert_eq!(self.wheel.cancel(id), None, "a cancelled timer is gone");
-            self.model.remove(&key);
-        }
-
-        /// Jumps, and fires all that is due; `busy` arms and cancels timers between two that fire.
-        fn jump(&mut self, by: u64, busy: bool) {
-            self.now += by;
-            while let Some((at, what)) = self.wheel.pop(Tick(self.now)) {
-                let (&first, &id) = self.model.first_key_value().expect("nothing is armed, so nothing fires");
-                assert!(at.0 <= self.now);
-                assert_eq!((at.0, what), first);
-                assert_eq!(self.wheel.cancel(id), None, "a fired timer is gone");
-                self.model.remove(&first);
-                if busy {
-                    match self.below(6) {
-                        0..3 => self.arm(),
-                        3 => self.cancel(),
-                        _ => {}
-                    }
-                }
-            }
-            self.check();
-        }
-
-        fn check(&self) {
-            assert_eq!(self.wheel.len(), self.model.len());
-            let first = self.model.first_key_value().map(|(&(at, _), _)| at);
-            let next = self.wheel.next_deadline().map(|next| next.0);
-            assert_eq!(next.is_some(), first.is_some());
-            if let (Some(next), Some(first)) = (next, first) {
-                assert!(self.wheel.now <= next && next <= first, "{next} is late for {first}");
-                let same_block = first / SLOTS as u64 == self.wheel.now / SLOTS as u64;
-                assert!(!same_block || next == first, "within 64 ms the deadline is exact");
-            }
-        }
-    }
-
-    #[test]
-    fn thousands_of_random_operations_agree_with_a_sorted_map() {
-        // Starts: zero, just before a carry through every digit, and far into the life of a machine.
-        let starts = [0, (1 << 24) - 3, (1 << 36) - 100, 1 << 50];
-        for seed in 0..40 {
-            let mut pair = Pair::new(starts[seed as usize % starts.len()], seed);
-            for _ in 0..2_000 {
-                match pair.below(10) {
-                    0..5 => pair.arm(),
-                    5..7 => pair.cancel(),
-                    _ => {
-                        let scale = pair.below(6);
-                        let by = pair.below([2, 64, 100, 5_000, 300_000, HORIZON * 2][scale as usize]);
-                        pair.jump(by, seed % 2 == 0);
-                    }
-                }
-                pair.check();
-            }
-            while !pair.model.is_empty() {
-                pair.jump(1 << 39, false);
-            }
-        }
-    }
-
-    #[test]
-    fn waiting_for_the_next_deadline_fires_every_timer_at_its_own_tick() {
-        let mut pair = Pair::new(12_345, 7);
-        for _ in 0..1_000 {
-            pair.arm();
-        }
-        let mut waits = 0;
-        while let Some(next) = pair.wheel.next_deadline() {
-            let first = pair.model.first_key_value().unwrap().0.0;
-            assert!(next.0 <= first);
-            pair.jump(next.0 - pair.now, false);
-            assert_ne!(pair.model.first_key_value().map(|(key, _)| key.0), Some(next.0));
-            waits += 1;
-        }
-        assert!(pair.model.is_empty());
-        // At most three cascades for a timer within the horizon, and 2^38 / HORIZON more for the few beyond.
-        assert!(waits < 1_000 * 4 + 30 * 17_000, "{waits}");
-    }
-
-    #[test]
-    fn timers_of_one_tick_fire_in_the_order_they_were_armed_in() {
-        let mut wheel = Wheel::new(Tick(0));
-        for (present, what) in [(0, 'a'), (70_000, 'b'), (99_000, 'c'), (99_999, 'd')] {
-            assert_eq!(wheel.pop(Tick(present)), None);
-            wheel.insert(Tick(100_000), what);
-        }
-        let fired: Vec<_> = std::iter::from_fn(|| wheel.pop(Tick(200_000))).collect();
-        assert_eq!(fired, ['a', 'b', 'c', 'd'].map(|what| (Tick(100_000), what)));
-    }
-
-    #[test]
-    fn a_timer_cancelled_while_its_tick_fires_does_not_fire() {
-        let mut wheel = Wheel::new(Tick(0));
-        let ids = [1, 2, 3].map(|what| wheel.insert(Tick(5), what));
-        assert_eq!(wheel.pop(Tick(9)), Some((Tick(5), 1)));
-        assert_eq!((wheel.cancel(ids[0]), wheel.cancel(ids[1])), (None, Some(2)));
-        assert_eq!(wheel.pop(Tick(9)), Some((Tick(5), 3)));
-        assert_eq!(wheel.pop(Tick(9)), None);
-        assert!(wheel.is_empty());
-    }
-
-    #[test]
-    fn a_timer_that_arms_itself_at_once_fires_once_a_tick() {
-        let mut wheel = Wheel::new(Tick(0));
-        wheel.insert(Tick(0), 0);
-        for now in 1..100 {
-            assert_eq!(wheel.pop(Tick(now)), Some((Tick(now), 0)));
-            wheel.insert(Tick(now), 0);
-            assert_eq!(wheel.pop(Tick(now)), None);
-            assert_eq!(wheel.next_deadline(), Some(Tick(now + 1)));
-        }
-    }
-
-    #[test]
-    fn what_is_armed_between_two_that_fire_takes_its_place_in_the_order() {
-        let mut wheel = Wheel::new(Tick(0));
-        wheel.insert(Tick(10), 'a');
-        wheel.insert(Tick(500), 'c');
-        assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(10), 'a')));
-        wheel.insert(Tick(300), 'b');
-        wheel.insert(Tick(1_001), 'd');
-        assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(300), 'b')));
-        assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(500), 'c')));
-        assert_eq!((wheel.pop(Tick(1_000)), wheel.next_deadline()), (None, Some(Tick(1_001))));
-    }
-
-    #[test]
-    fn a_stale_id_does_not_cancel_the_timer_that_has_its_node_now() {
-        let mut wheel = Wheel::new(Tick(0));
-        let old = wheel.insert(Tick(1), 'a');
-        assert_eq!(wheel.pop(Tick(1)), Some((Tick(1), 'a')));
-        let new = wheel.insert(Tick(2), 'b');
-        assert_eq!((old.node, wheel.cancel(old)), (new.node, None));
-        assert_eq!(wheel.cancel(new), Some('b'));
-        assert_eq!(wheel.next_deadline(), None);
-    }
-
-    #[test]
-    fn an_id_survives_being_a_word_and_a_word_made_up_finds_nothing() {
-        let mut wheel = Wheel::new(Tick(0));
-        let ids = [1, 2, 3].map(|n| wheel.insert(Tick(n), n));
-        assert_eq!(wheel.cancel(ids[1]), Some(2));
-        for word in
-            [0, 1 << 32, u64::from(ids[1]), u64::from(ids[1]) + 1, u64::from(ids[2]) + (1 << 32), u64::MAX]
-        {
-            assert_eq!(wheel.cancel(TimerId::from(word)), None, "{word:x}");
-        }
-        for (id, n) in [(ids[0], 1), (ids[2], 3)] {
-            let word = u64::from(id);
-            assert!(word != 0 && word >> 63 == 0);
-            assert_eq!((TimerId::from(word), wheel.cancel(word.into())), (id, Some(n)));
-        }
-    }
-
-    #[test]
-    fn deadlines_past_the_horizon_fire_at_their_own_tick() {
-        for at in [HORIZON - 1, HORIZON, HORIZON + 1, 64 * HORIZON + 12_345, u64::from(u32::MAX)] {
-            let mut wheel = Wheel::new(Tick(3));
-            wheel.insert(Tick(at), at);
-            assert_eq!(wheel.pop(Tick(at - 1)), None);
-            assert_eq!(wheel.pop(Tick(at)), Some((Tick(at), at)));
-            assert_eq!(wheel.pop(Tick(at)), None);
-        }
-    }
-
-    #[test]
-    fn a_deadline_that_never_comes_may_be_armed_and_cancelled() {
-        let mut wheel = Wheel::new(Tick(0));
-        let id = wheel.insert(Tick(u64::MAX), ());
-        assert_eq!(wheel.pop(Tick(1 << 40)), None);
-        assert_eq!(wheel.cancel(id), Some(()));
-        assert_eq!(wheel.next_deadline(), None);
-    }
-
-    #[test]
-    fn time_that_goes_back_fires_nothing_and_is_ignored() {
-        let mut wheel = Wheel::new(Tick(100));
-        wheel.insert(Tick(110), ());
-        assert_eq!((wheel.pop(Tick(105)), wheel.pop(Tick(50)), wheel.now), (None, None, 105));
-        assert_eq!(wheel.pop(Tick(110)), Some((Tick(110), ())));
-    }
-
-    #[test]
-    fn nodes_are_used_again_before_new_ones_are_made() {
-        let mut wheel = Wheel::new(Tick(0));
-        for now in 0..10_000 {
-            let id = wheel.insert(Tick(now + 20), now);
-            if now % 3 == 0 {
-                wheel.cancel(id);
-            }
-            while wheel.pop(Tick(now)).is_some() {}
-        }
-        assert!(wheel.nodes.made <= 20);
-    }
-}
+mod tests;
