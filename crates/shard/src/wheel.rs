@@ -99,7 +99,7 @@ impl<V: Copy> Wheel<V> {
         if node.generation != id.generation || node.list == FREE {
             return None;
         }
-        Some(self.remove(id.node).1)
+        Some(self.remove(id.node).what)
     }
 
     /// The earliest timer due at or before `now`, taken off the wheel. Call it until it returns `None`: then all that was
@@ -114,10 +114,7 @@ impl<V: Copy> Wheel<V> {
         {
             self.now = start;
             if level == 0 {
-                let node = self.heads[list];
-                let generation = self.nodes.generation(node).expect("a node that stands in a list is armed");
-                let (at, what) = self.remove(node);
-                return Some(Fired { timer: TimerId { node, generation }, at, what });
+                return Some(self.remove(self.heads[list]));
             }
             self.cascade(list);
         }
@@ -160,11 +157,8 @@ impl<V: Copy> Wheel<V> {
             let node = self.heads[list];
             self.unlink(node);
             self.link(node);
-            debug_assert_ne!(
-                usize::from(self.nodes.get(node).list),
-                list,
-                "no timer stays in a list that came down"
-            );
+            // Else this would never end.
+            debug_assert_ne!(usize::from(self.nodes.get(node).list), list);
         }
     }
 
@@ -199,7 +193,7 @@ impl<V: Copy> Wheel<V> {
         }
     }
 
-    fn remove(&mut self, node: u32) -> (Tick, V) {
+    fn remove(&mut self, node: u32) -> Fired<V> {
         self.unlink(node);
         self.len -= 1;
         self.nodes.free(node)
@@ -265,15 +259,16 @@ impl<V: Copy> Nodes<V> {
         index
     }
 
-    /// Makes every id of the node stale and gives back its deadline and what it carried.
-    fn free(&mut self, index: u32) -> (Tick, V) {
+    /// Makes every id of the node stale and gives back what is known of the timer.
+    fn free(&mut self, index: u32) -> Fired<V> {
         let free = self.free;
         let node = self.get_mut(index);
+        let timer = TimerId { node: index, generation: node.generation };
+        let fired = Fired { timer, at: Tick(node.at), what: node.what };
         node.generation = node.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         (node.next, node.list) = (free, FREE);
-        let was = (Tick(node.at), node.what);
         self.free = index;
-        was
+        fired
     }
 
     fn find(&self, index: u32) -> Option<&Node<V>> {

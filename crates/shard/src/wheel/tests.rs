@@ -60,10 +60,10 @@ impl Pair {
     /// Jumps, and fires all that is due; `busy` arms and cancels timers between two that fire.
     fn jump(&mut self, by: u64, busy: bool) {
         self.now += by;
-        while let Some((at, what)) = self.wheel.pop(Tick(self.now)) {
+        while let Some(Fired { timer, at, what }) = self.wheel.fire(Tick(self.now)) {
             let (&first, &id) = self.model.first_key_value().expect("nothing is armed, so nothing fires");
             assert!(at.0 <= self.now);
-            assert_eq!((at.0, what), first);
+            assert_eq!((at.0, what, timer), (first.0, first.1, id));
             assert_eq!(self.wheel.cancel(id), None, "a fired timer is gone");
             self.model.remove(&first);
             if busy {
@@ -88,6 +88,11 @@ impl Pair {
             assert!(!same_block || next == first, "within 64 ms the deadline is exact");
         }
     }
+}
+
+/// What fires next, without its name.
+fn fire<V: Copy>(wheel: &mut Wheel<V>, now: u64) -> Option<(Tick, V)> {
+    wheel.fire(Tick(now)).map(|fired| (fired.at, fired.what))
 }
 
 #[test]
@@ -137,10 +142,10 @@ fn waiting_for_the_next_deadline_fires_every_timer_at_its_own_tick() {
 fn timers_of_one_tick_fire_in_the_order_they_were_armed_in() {
     let mut wheel = Wheel::new(Tick(0));
     for (present, what) in [(0, 'a'), (70_000, 'b'), (99_000, 'c'), (99_999, 'd')] {
-        assert_eq!(wheel.pop(Tick(present)), None);
+        assert_eq!(fire(&mut wheel, present), None);
         wheel.insert(Tick(100_000), what);
     }
-    let fired: Vec<_> = std::iter::from_fn(|| wheel.pop(Tick(200_000))).collect();
+    let fired: Vec<_> = std::iter::from_fn(|| fire(&mut wheel, 200_000)).collect();
     assert_eq!(fired, ['a', 'b', 'c', 'd'].map(|what| (Tick(100_000), what)));
 }
 
@@ -148,10 +153,10 @@ fn timers_of_one_tick_fire_in_the_order_they_were_armed_in() {
 fn a_timer_cancelled_while_its_tick_fires_does_not_fire() {
     let mut wheel = Wheel::new(Tick(0));
     let ids = [1, 2, 3].map(|what| wheel.insert(Tick(5), what));
-    assert_eq!(wheel.pop(Tick(9)), Some((Tick(5), 1)));
+    assert_eq!(fire(&mut wheel, 9), Some((Tick(5), 1)));
     assert_eq!((wheel.cancel(ids[0]), wheel.cancel(ids[1])), (None, Some(2)));
-    assert_eq!(wheel.pop(Tick(9)), Some((Tick(5), 3)));
-    assert_eq!(wheel.pop(Tick(9)), None);
+    assert_eq!(fire(&mut wheel, 9), Some((Tick(5), 3)));
+    assert_eq!(fire(&mut wheel, 9), None);
     assert!(wheel.is_empty());
 }
 
@@ -160,9 +165,9 @@ fn a_timer_that_arms_itself_at_once_fires_once_a_tick() {
     let mut wheel = Wheel::new(Tick(0));
     wheel.insert(Tick(0), 0);
     for now in 1..100 {
-        assert_eq!(wheel.pop(Tick(now)), Some((Tick(now), 0)));
+        assert_eq!(fire(&mut wheel, now), Some((Tick(now), 0)));
         wheel.insert(Tick(now), 0);
-        assert_eq!(wheel.pop(Tick(now)), None);
+        assert_eq!(fire(&mut wheel, now), None);
         assert_eq!(wheel.next_deadline(), Some(Tick(now + 1)));
     }
 }
@@ -172,19 +177,19 @@ fn what_is_armed_between_two_that_fire_takes_its_place_in_the_order() {
     let mut wheel = Wheel::new(Tick(0));
     wheel.insert(Tick(10), 'a');
     wheel.insert(Tick(500), 'c');
-    assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(10), 'a')));
+    assert_eq!(fire(&mut wheel, 1_000), Some((Tick(10), 'a')));
     wheel.insert(Tick(300), 'b');
     wheel.insert(Tick(1_001), 'd');
-    assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(300), 'b')));
-    assert_eq!(wheel.pop(Tick(1_000)), Some((Tick(500), 'c')));
-    assert_eq!((wheel.pop(Tick(1_000)), wheel.next_deadline()), (None, Some(Tick(1_001))));
+    assert_eq!(fire(&mut wheel, 1_000), Some((Tick(300), 'b')));
+    assert_eq!(fire(&mut wheel, 1_000), Some((Tick(500), 'c')));
+    assert_eq!((fire(&mut wheel, 1_000), wheel.next_deadline()), (None, Some(Tick(1_001))));
 }
 
 #[test]
 fn a_stale_id_does_not_cancel_the_timer_that_has_its_node_now() {
     let mut wheel = Wheel::new(Tick(0));
     let old = wheel.insert(Tick(1), 'a');
-    assert_eq!(wheel.pop(Tick(1)), Some((Tick(1), 'a')));
+    assert_eq!(fire(&mut wheel, 1), Some((Tick(1), 'a')));
     let new = wheel.insert(Tick(2), 'b');
     assert_eq!((old.node, wheel.cancel(old)), (new.node, None));
     assert_eq!(wheel.cancel(new), Some('b'));
@@ -213,9 +218,9 @@ fn deadlines_past_the_horizon_fire_at_their_own_tick() {
     for at in [HORIZON - 1, HORIZON, HORIZON + 1, 64 * HORIZON + 12_345, u64::from(u32::MAX)] {
         let mut wheel = Wheel::new(Tick(3));
         wheel.insert(Tick(at), at);
-        assert_eq!(wheel.pop(Tick(at - 1)), None);
-        assert_eq!(wheel.pop(Tick(at)), Some((Tick(at), at)));
-        assert_eq!(wheel.pop(Tick(at)), None);
+        assert_eq!(fire(&mut wheel, at - 1), None);
+        assert_eq!(fire(&mut wheel, at), Some((Tick(at), at)));
+        assert_eq!(fire(&mut wheel, at), None);
     }
 }
 
@@ -223,7 +228,7 @@ fn deadlines_past_the_horizon_fire_at_their_own_tick() {
 fn a_deadline_that_never_comes_may_be_armed_and_cancelled() {
     let mut wheel = Wheel::new(Tick(0));
     let id = wheel.insert(Tick(u64::MAX), ());
-    assert_eq!(wheel.pop(Tick(1 << 40)), None);
+    assert_eq!(fire(&mut wheel, 1 << 40), None);
     assert_eq!(wheel.cancel(id), Some(()));
     assert_eq!(wheel.next_deadline(), None);
 }
@@ -232,8 +237,8 @@ fn a_deadline_that_never_comes_may_be_armed_and_cancelled() {
 fn time_that_goes_back_fires_nothing_and_is_ignored() {
     let mut wheel = Wheel::new(Tick(100));
     wheel.insert(Tick(110), ());
-    assert_eq!((wheel.pop(Tick(105)), wheel.pop(Tick(50)), wheel.now), (None, None, 105));
-    assert_eq!(wheel.pop(Tick(110)), Some((Tick(110), ())));
+    assert_eq!((fire(&mut wheel, 105), fire(&mut wheel, 50), wheel.now), (None, None, 105));
+    assert_eq!(fire(&mut wheel, 110), Some((Tick(110), ())));
 }
 
 #[test]
@@ -244,7 +249,7 @@ fn nodes_are_used_again_before_new_ones_are_made() {
         if now % 3 == 0 {
             wheel.cancel(id);
         }
-        while wheel.pop(Tick(now)).is_some() {}
+        while fire(&mut wheel, now).is_some() {}
     }
     assert!(wheel.nodes.made <= 20);
 }
