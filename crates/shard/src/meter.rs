@@ -203,7 +203,7 @@ table! {
     Counter sessions_idle_closed "Connections closed because no byte moved for the idle timeout."
     Counter upstream_failed "Outgoing connections that were refused, timed out or broke."
     Counter datagrams_dropped "Datagrams dropped at a bound or by a rate limit."
-    Counter wakes "Times that this seat woke another one."
+    Counter wakes "Wakes that sessions of this seat got, from whichever thread."
     Counter notes_sent "Notes posted to other seats."
     Counter notes_full "Notes that found the mailbox of the other seat full."
     Counter orphans "Sessions ended because nothing could ever happen to them again."
