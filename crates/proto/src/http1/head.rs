@@ -9,7 +9,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::host;
+use super::host::Host;
 use super::limits::{HEADERS_MAX, Limits, METHOD_BYTES_MAX};
 use super::refusal::Refusal;
 use super::scan::Scan;
@@ -31,7 +31,7 @@ pub struct Head<'b> {
     pub query: Option<&'b str>,
     /// Whom the peer asked: the target's authority if it has one, else the Host header (RFC 9112 section 3.2.2).
     /// `None` in HTTP/1.0 only; may be empty.
-    pub host: Option<&'b str>,
+    pub host: Option<Host<'b>>,
     /// How the body's end is found.
     pub framing: Framing,
     /// Whether the connection may serve another request after this one (RFC 9112 section 9.3).
@@ -266,7 +266,7 @@ fn request_line<'b>(
 /// What the headers say that HTTP itself must know. All others are the service's.
 #[derive(Default)]
 struct Fields<'b> {
-    host: Option<&'b str>,
+    host: Option<Host<'b>>,
     length: Option<u64>,
     /// The verdict on Transfer-Encoding, if it was there. It waits for Content-Length and the version.
     encoding: Option<Result<(), Refusal>>,
@@ -280,11 +280,9 @@ impl<'b> Fields<'b> {
     fn add(&mut self, name: &'b str, value: &'b [u8]) -> Result<(), Refusal> {
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => {
-                let text = str::from_utf8(value).ok().filter(|_| host::is_valid(value));
-                let text = text.ok_or(Refusal::HostInvalid)?;
-                if self.host.replace(text).is_some() {
-                    return Err(Refusal::HostRepeated);
-                }
+                let host = Host::new(value).ok_or(Refusal::HostInvalid)?;
+                let repeated = self.host.replace(host);
+                return if repeated.is_some() { Err(Refusal::HostRepeated) } else { Ok(()) };
             }
             6 if name.eq_ignore_ascii_case("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
@@ -320,7 +318,7 @@ impl<'b> Fields<'b> {
     }
 
     #[inline]
-    fn host(&self, version: Version) -> Result<Option<&'b str>, Refusal> {
+    fn host(&self, version: Version) -> Result<Option<Host<'b>>, Refusal> {
         match self.host {
             None if version == Version::H11 => Err(Refusal::HostMissing),
             host => Ok(host),

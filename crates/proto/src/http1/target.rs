@@ -5,7 +5,7 @@
 //! paths is refused: dot segments plain or encoded, encoded control bytes, broken percent escapes.
 
 use super::head::Method;
-use super::host;
+use super::host::{Authority, Host};
 use super::refusal::Refusal;
 use super::token::is_token_byte;
 
@@ -32,7 +32,7 @@ pub struct Target<'b> {
     /// What follows the first `?`, still encoded.
     pub query: Option<&'b str>,
     /// The authority of an absolute or authority form.
-    pub authority: Option<&'b str>,
+    pub authority: Option<Host<'b>>,
 }
 
 impl<'b> Target<'b> {
@@ -52,10 +52,9 @@ impl<'b> Target<'b> {
     #[cold]
     fn parse_rare(text: &'b str, method: Method<'_>) -> Result<Self, Refusal> {
         if method == Method::Connect {
-            host::Authority::parse(text)
-                .filter(|authority| authority.port.is_some())
-                .ok_or(Refusal::Target)?;
-            return Ok(Self { form: Form::Authority, path: "", query: None, authority: Some(text) });
+            let authority = Host::new(text.as_bytes()).ok_or(Refusal::Target)?;
+            authority.parts().and_then(|parts| parts.port).ok_or(Refusal::Target)?;
+            return Ok(Self { form: Form::Authority, path: "", query: None, authority: Some(authority) });
         }
         if text == "*" && method == Method::Options {
             return Ok(Self { form: Form::Asterisk, path: "*", query: None, authority: None });
@@ -65,14 +64,14 @@ impl<'b> Target<'b> {
         let rest = &text[SCHEME.len()..];
         let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
         // An absolute target must name a host (RFC 9110 section 4.2.1); user names in it are not ours to see.
-        host::Authority::parse(authority).ok_or(Refusal::HostInvalid)?;
+        Authority::parse(authority).ok_or(Refusal::HostInvalid)?;
         let (path, query) = path_and_query(&rest[authority.len()..])?;
         let path = match path {
             "" if method == Method::Options && query.is_none() => "*",
             "" => "/",
             path => path,
         };
-        Ok(Self { form: Form::Absolute, path, query, authority: Some(authority) })
+        Ok(Self { form: Form::Absolute, path, query, authority: Host::new(authority.as_bytes()) })
     }
 }
 

@@ -1,0 +1,266 @@
+//! The fuzz runner: mutated golden inputs, read whole and in pieces, against an oracle that is slow and simple.
+//!
+//! Deterministic: `RINGMILL_FUZZ_SEED` (default 1) gives the inputs, and the default run has a fixed count of
+//! them. `RINGMILL_FUZZ_MS` runs for so many milliseconds instead. A failure prints the seed of its input:
+//! `RINGMILL_FUZZ_SEED=<seed> RINGMILL_FUZZ_COUNT=1` replays that one alone.
+
+mod support;
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use proto::http1::{Framing, Head, Limits, Scan, Version, head};
+use support::{Connection, cases, read};
+
+const COUNT: u64 = 200_000;
+
+#[test]
+fn mutated_requests_are_read_alike_in_pieces_and_never_against_the_oracle() {
+    let first = number("RINGMILL_FUZZ_SEED").unwrap_or(1);
+    let count = number("RINGMILL_FUZZ_COUNT").unwrap_or(COUNT);
+    let until = number("RINGMILL_FUZZ_MS").map(|ms| Instant::now() + Duration::from_millis(ms));
+    let corpus = corpus();
+    let mut seed = first;
+    while until.map_or(seed - first < count, |until| Instant::now() < until) {
+        let mut random = Random(seed);
+        let input = mutate(&mut random, &corpus);
+        let check = AssertUnwindSafe(|| check(&mut random, &input));
+        if let Err(panic) = catch_unwind(check) {
+            let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+            #[expect(clippy::print_stderr, reason = "what a failed run must say")]
+            {
+                eprintln!("RINGMILL_FUZZ_SEED={seed} RINGMILL_FUZZ_COUNT=1 replays this input:\n{hex}");
+            }
+            resume_unwind(panic);
+        }
+        seed += 1;
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+fn corpus() -> Vec<Vec<u8>> {
+    [
+        include_str!("golden/heads.txt"),
+        include_str!("golden/fields.txt"),
+        include_str!("golden/bodies.txt"),
+        include_str!("golden/limits.txt"),
+    ]
+    .iter()
+    .flat_map(|text| cases(text))
+    .map(|case| case.input)
+    .collect()
+}
+
+fn check(random: &mut Random, input: &[u8]) {
+    let limits = match random.below(4) {
+        0 => Limits {
+            uri_bytes_max: 16,
+            head_bytes_max: 64,
+            headers_max: 3,
+            body_bytes_max: 8,
+            extension_bytes_max: 4,
+        },
+        _ => Limits::default(),
+    };
+    let mut connection = Connection::new(limits);
+    connection.receive(input);
+    assert!(connection.taken <= input.len());
+    for range in &connection.heads {
+        judge(&input[range.clone()], &limits);
+    }
+    let whole = connection.finish();
+    assert_eq!(whole, read(input, limits, 1..input.len()), "byte by byte");
+    let mut cuts: Vec<usize> = (0..random.below(5)).map(|_| random.below(input.len() + 1)).collect();
+    cuts.sort_unstable();
+    assert_eq!(whole, read(input, limits, cuts.iter().copied()), "cut at {cuts:?}");
+}
+
+/// Reads an accepted head again, line by line with nothing but splits, and demands the same meaning.
+fn judge(bytes: &[u8], limits: &Limits) {
+    let (head, used) =
+        head::parse(bytes, limits, &mut Scan::default()).expect("accepted before").expect("whole before");
+    assert_eq!(used, bytes.len());
+    assert!(used <= limits.head_bytes_max);
+    let text: String = bytes.iter().map(|&byte| byte as char).collect();
+    let text = text.strip_prefix("\r\n").unwrap_or(&text);
+    let lines: Vec<&str> =
+        text.strip_suffix("\r\n\r\n").expect("ends with an empty line").split("\r\n").collect();
+    for line in &lines {
+        assert!(!line.is_empty());
+        assert!(line.chars().all(|c| c == '\t' || (c >= ' ' && c != '\x7f')), "control byte in {line:?}");
+    }
+    judge_request_line(lines[0], &head, limits);
+
+    let fields: Vec<(&str, &str)> =
+        lines[1..].iter().map(|line| line.split_once(':').expect("a colon in each line")).collect();
+    assert!(fields.len() <= limits.headers_max);
+    for ((name, value), (parsed_name, parsed_value)) in fields.iter().zip(head.headers()) {
+        assert!(is_token(name), "{name:?}");
+        let parsed_value: String = parsed_value.iter().map(|&byte| byte as char).collect();
+        assert_eq!((*name, value.trim_matches([' ', '\t'])), (parsed_name, &*parsed_value));
+    }
+    assert_eq!(fields.len(), head.headers().count());
+    judge_fields(&fields, &head, limits);
+}
+
+fn judge_request_line(line: &str, head: &Head<'_>, limits: &Limits) {
+    let [method, target, version] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line:?}") };
+    assert!(is_token(method) && method.len() <= 32 && method == head.method.name());
+    assert!(target.len() <= limits.uri_bytes_max && !target.contains('#') && target.is_ascii());
+    assert_eq!(version, if head.version == Version::H10 { "HTTP/1.0" } else { "HTTP/1.1" });
+    let query = target.split_once('?').map(|(_, query)| query);
+    assert_eq!(query, head.query);
+    assert!(head.path.is_empty() || head.path == "*" || head.path.starts_with('/'));
+    let path = target.split('?').next().expect("split gives one");
+    assert!(path.ends_with(head.path) || matches!(head.path, "/" | "*"));
+
+    let path = decoded(head.path);
+    assert!(!path.contains(|c| c < ' '), "{path:?}");
+    assert!(path.split(['/', '\\']).all(|segment| segment != "." && segment != ".."), "{path:?}");
+    assert!(!decoded(query.unwrap_or("")).contains('\0'));
+}
+
+fn judge_fields(fields: &[(&str, &str)], head: &Head<'_>, limits: &Limits) {
+    let values = |name: &str| -> Vec<String> {
+        let found = fields.iter().filter(|(found, _)| found.to_ascii_lowercase() == name);
+        found.map(|(_, value)| value.trim_matches([' ', '\t']).to_ascii_lowercase()).collect()
+    };
+    let hosts = values("host");
+    assert!(hosts.len() <= 1);
+    assert!(head.version == Version::H10 || hosts.len() == 1);
+    let framing = match (&values("content-length")[..], &values("transfer-encoding")[..]) {
+        ([], []) => Framing::None,
+        ([length], []) => {
+            assert!(!length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()));
+            Framing::Length(length.parse().expect("64 bits"))
+        }
+        ([], [coding]) => {
+            assert_eq!((coding.as_str(), head.version), ("chunked", Version::H11));
+            Framing::Chunked
+        }
+        both => panic!("accepted {both:?}"),
+    };
+    assert_eq!(framing, head.framing);
+    assert!(!matches!(framing, Framing::Length(length) if length > limits.body_bytes_max));
+    let options = values("connection").join(",");
+    let says = |option: &str| options.split(',').any(|found| found.trim_matches([' ', '\t']) == option);
+    assert_eq!(head.keep_alive, !says("close") && (head.version == Version::H11 || says("keep-alive")));
+    let expects = values("expect");
+    assert!(expects.iter().all(|value| value == "100-continue"));
+    let has_body = !matches!(framing, Framing::None | Framing::Length(0));
+    assert_eq!(head.expect_continue, !expects.is_empty() && has_body && head.version == Version::H11);
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
+/// Percent-decoded; panics at a broken escape.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut out = parts.next().expect("split gives one").to_owned();
+    for part in parts {
+        assert!(part.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit), "{text:?}");
+        out.push(u8::from_str_radix(&part[..2], 16).expect("two hex digits") as char);
+        out.push_str(&part[2..]);
+    }
+    out
+}
+
+/// Pieces that matter to a parser, to be put where they do not belong.
+const PIECES: [&[u8]; 40] = [
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b"\r\n\r\n",
+    b"\r\n ",
+    b" :",
+    b"0",
+    b"f",
+    b"ffffffffffffffff",
+    b";",
+    b"=",
+    b"\"",
+    b"\\",
+    b"%00",
+    b"%2e",
+    b"/..",
+    b"..",
+    b"?",
+    b"#",
+    b"http://",
+    b"*",
+    b"\x80",
+    b"\x7f",
+    b",",
+    b"HTTP/1.0",
+    b"HTTP/1.1",
+    b"HTTP/2.0",
+    b"Host: a\r\n",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"chunked",
+    b"0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+];
+
+fn mutate(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut input = random.pick(corpus).clone();
+    input.truncate(4096);
+    for _ in 0..random.below(5) {
+        let at = random.below(input.len() + 1);
+        let end = (at + 1 + random.below(8)).min(input.len());
+        match random.below(8) {
+            0 if at < input.len() => input[at] ^= 1 << random.below(8),
+            1 if at < input.len() => input[at] = random.below(256) as u8,
+            2 => drop(input.drain(at..end)),
+            3 => {
+                let copy = input[at..end].to_vec();
+                drop(input.splice(at..at, copy));
+            }
+            4 => {
+                let other = random.pick(corpus);
+                let from = random.below(other.len() + 1);
+                input.truncate(at);
+                input.extend_from_slice(&other[from..]);
+            }
+            5 => input.truncate(at),
+            6 => input.extend(random.pick(corpus)),
+            _ => drop(input.splice(at..at, random.pick(&PIECES).iter().copied())),
+        }
+    }
+    input.truncate(4096);
+    input
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
