@@ -52,6 +52,12 @@ pub enum Error {
         /// The least limit that would do.
         need: u64,
     },
+    /// More threads with tasks than a waker's word can name.
+    #[error("more than {max} shards at a time")]
+    InboxesMax {
+        /// How many there may be.
+        max: usize,
+    },
     /// A text from the kernel or from the environment that cannot be understood.
     #[error("{what} is not understood: `{text}`")]
     Strange {
@@ -88,6 +94,7 @@ impl Error {
             Error::NoSuchCore { allowed, .. } => Some(format!("`--cores {}`", cpu_list(allowed))),
             Error::CoreList { .. } => Some("`--cores all`, `--cores physical` or `--cores 0,2-5`".into()),
             Error::NofileShort { need, .. } => Some(format!("`ulimit -n {need}`, or fewer connections")),
+            Error::InboxesMax { max } => Some(format!("at most {max} shards")),
             Error::Strange { .. } | Error::Os { .. } => None,
         }
     }
@@ -178,6 +185,7 @@ mod tests {
         check(Error::Permission { what: "bind 127.0.0.1:80".into() }, "1024");
         check(Error::NoSuchCore { core: 9, allowed: vec![0, 1, 3] }, "--cores 0-1,3");
         check(Error::CoreList { text: "x".into(), why: "y" }, "--cores all");
+        check(Error::InboxesMax { max: 4096 }, "4096 shards");
         check(Error::NofileShort { have: 64, need: 4096 }, "ulimit -n 4096");
         assert_eq!(Error::os("x", io::Error::from_raw_os_error(libc::EIO)).cure(), None);
     }
