@@ -1,1 +1,23 @@
-//! Linux made safe.
+//! Linux made safe: the ring, the buffers, sockets, cores, clocks and signals.
+//!
+//! This is the only crate of Ringmill in which `unsafe` may stand, and nothing it offers is `unsafe` to call. All of it
+//! rests on one theorem: **memory given to the kernel belongs to the ring until its completion comes back** (for a
+//! zero-copy send: until its notification). It knows nothing of shards, services or protocols.
+
+pub mod clock;
+pub mod counting_alloc;
+pub mod cpu;
+pub mod error;
+pub mod limits;
+pub mod net;
+pub mod notify;
+pub mod pool;
+pub mod ring;
+pub mod sandbox;
+pub mod signal;
+pub mod spsc;
+mod sync;
+pub mod wake;
+
+pub use error::Error;
+pub use pool::{Chunk, Gather, Lease, Pool};

@@ -1,0 +1,240 @@
+//! One core's buffers: an arena cut into equal parts, lent out a part at a time.
+//!
+//! A pool belongs to one thread and is shared inside it by reference count. Each part is in exactly one of two hands:
+//! the kernel's (it stands in the provided-buffer ring and may be written at any moment) or ours (one or more [`Lease`]s
+//! read it, nobody writes). It changes hands twice a round: a completion names it, the last lease of it is dropped.
+
+mod arena;
+mod bufring;
+mod chunk;
+mod gather;
+mod lease;
+
+pub use arena::Arena;
+pub use chunk::{Chunk, Scratch};
+pub use gather::Gather;
+pub use lease::Lease;
+
+use bufring::BufRing;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+/// How a pool is cut. See [`Plan::default`] for the sizes and their reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Number of buffers: a power of two, 2 to 32,768 (the limit of a provided-buffer ring, io_uring_register_buf_ring(3)).
+    pub count: u16,
+    /// Bytes in each buffer: a power of two, 1 KiB to 1 MiB.
+    pub bytes: u32,
+    /// Back the arena with huge pages: `MAP_HUGETLB` where the host keeps some, else `MADV_HUGEPAGE`.
+    pub huge_pages: bool,
+}
+
+impl Default for Plan {
+    /// 128 buffers of 16 KiB: 2 MiB a shard. Sixteen KiB with receive bundles costs small messages nothing and serves
+    /// large ones as well as a 64 KiB buffer does; see docs/decisions/0003-buffers.md for the measurements.
+    fn default() -> Plan {
+        Plan { count: 128, bytes: 16 * 1024, huge_pages: false }
+    }
+}
+
+/// The buffers of one core. Cheap to clone; `!Send`, since its counts are not atomic.
+#[derive(Clone)]
+pub struct Pool(Rc<Inner>);
+
+struct Inner {
+    arena: Arena,
+    bytes: u32,
+    /// Leases of each buffer; 0 = the buffer is in the kernel's hands.
+    leases: Box<[Cell<u32>]>,
+    /// Buffers with at least one lease.
+    lent: Cell<u32>,
+    ring: RefCell<BufRing>,
+    /// A kernel ring reads `ring`; only completions may take buffers out of it then.
+    kernel: Cell<bool>,
+}
+
+impl Pool {
+    /// Maps the arena and puts every buffer into the provided-buffer ring. The memory is touched here, so call this on
+    /// the pinned thread that will use it: that is how it comes to lie on that core's memory node.
+    ///
+    /// Errors: `mmap` refused (`ENOMEM`), or a plan outside the ranges of [`Plan`] (`InvalidInput`).
+    pub fn new(plan: Plan) -> io::Result<Pool> {
+        let counts = plan.count.is_power_of_two() && (2..=32_768).contains(&plan.count);
+        let sizes = plan.bytes.is_power_of_two() && (1 << 10..=1 << 20).contains(&plan.bytes);
+        if !counts || !sizes {
+            let what = format!(
+                "{} buffers of {} bytes: both must be powers of two in range",
+                plan.count, plan.bytes
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let arena = Arena::map(usize::from(plan.count) * plan.bytes as usize, plan.huge_pages)?;
+        let mut ring = BufRing::map(plan.count)?;
+        for index in 0..plan.count {
+            ring.put(index, arena.address(usize::from(index) * plan.bytes as usize), plan.bytes);
+        }
+        ring.publish();
+        Ok(Pool(Rc::new(Inner {
+            arena,
+            bytes: plan.bytes,
+            leases: (0..plan.count).map(|_| Cell::new(0)).collect(),
+            lent: Cell::new(0),
+            ring: RefCell::new(ring),
+            kernel: Cell::new(false),
+        })))
+    }
+
+    /// Number of buffers.
+    pub fn count(&self) -> u32 {
+        self.0.leases.len() as u32
+    }
+
+    /// Bytes of one buffer.
+    pub fn buffer_bytes(&self) -> u32 {
+        self.0.bytes
+    }
+
+    /// Buffers that are lent at this moment: 0 when every lease is back.
+    pub fn lent(&self) -> u32 {
+        self.0.lent.get()
+    }
+
+    /// Whether huge pages back the arena (`MAP_HUGETLB` was granted).
+    pub fn huge_pages(&self) -> bool {
+        self.0.arena.huge()
+    }
+
+    /// Makes buffers that came back since the last call visible to the kernel. Once a turn, before the enter.
+    pub fn publish(&self) {
+        self.0.ring.borrow_mut().publish();
+    }
+
+    /// Takes a free buffer and copies `bytes` into it, as the kernel does for a receive. Copies at most one buffer's
+    /// worth; the caller looks at the lease's length. `None` when no buffer is free.
+    ///
+    /// For engines and fakes without a kernel ring. Panics when a kernel ring reads this pool: the two would lend the
+    /// same buffer.
+    pub fn fill(&self, bytes: &[u8]) -> Option<Lease> {
+        assert!(!self.0.kernel.get(), "a pool that a kernel ring reads is filled by the kernel alone");
+        let index = self.0.ring.borrow_mut().take_first()?;
+        let len = bytes.len().min(self.0.bytes as usize);
+        self.0.arena.write(usize::from(index) * self.0.bytes as usize, &bytes[..len]);
+        Some(self.lease(index, len as u32))
+    }
+
+    /// Lends the buffers of one receive completion, in the order of their bytes. `first` is the buffer the completion
+    /// named, `len` the bytes it reported. A bundle spans consecutive positions of the provided-buffer ring, which
+    /// are not consecutive ids (io_uring_prep_recv(3), IORING_RECVSEND_BUNDLE).
+    pub(crate) fn lend(&self, first: u16, len: u32, mut each: impl FnMut(Lease)) {
+        let mut index = first;
+        let mut left = len;
+        loop {
+            let part = left.min(self.0.bytes);
+            each(self.lease(index, part));
+            left -= part;
+            if left == 0 {
+                return;
+            }
+            index = self.0.ring.borrow().after(index);
+        }
+    }
+
+    /// Gives a buffer straight back that a completion named but put nothing into.
+    pub(crate) fn give_back(&self, index: u16) {
+        drop(self.lease(index, 0));
+    }
+
+    /// Marks the pool as read by a kernel ring and shows where its ring stands.
+    pub(crate) fn hand_to_kernel(&self) -> (u64, u16) {
+        self.0.kernel.set(true);
+        let ring = self.0.ring.borrow();
+        (ring.address(), ring.entries())
+    }
+
+    /// The arena as one range, for registration as a fixed buffer.
+    pub(crate) fn range(&self) -> libc::iovec {
+        self.0.arena.range()
+    }
+
+    fn lease(&self, index: u16, len: u32) -> Lease {
+        let leases = &self.0.leases[usize::from(index)];
+        assert_eq!(leases.get(), 0, "buffer {index} was lent while a lease of it lives");
+        leases.set(1);
+        self.0.lent.set(self.0.lent.get() + 1);
+        Lease::new(self.clone(), index, 0, len)
+    }
+
+    fn slice(&self, index: u16, from: u32, len: u32) -> &[u8] {
+        assert!(self.0.leases[usize::from(index)].get() > 0 && from + len <= self.0.bytes);
+        self.0.arena.slice(usize::from(index) * self.0.bytes as usize + from as usize, len as usize)
+    }
+
+    fn again(&self, index: u16) {
+        let leases = &self.0.leases[usize::from(index)];
+        leases.set(leases.get() + 1);
+    }
+
+    fn release(&self, index: u16) {
+        let leases = &self.0.leases[usize::from(index)];
+        leases.set(leases.get() - 1);
+        if leases.get() == 0 {
+            self.0.lent.set(self.0.lent.get() - 1);
+            let address = self.0.arena.address(usize::from(index) * self.0.bytes as usize);
+            self.0.ring.borrow_mut().put(index, address, self.0.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(count: u16) -> Pool {
+        Pool::new(Plan { count, bytes: 1024, huge_pages: false }).expect("a small pool can be mapped")
+    }
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_lease_goes() {
+        let pool = pool(2);
+        let one = pool.fill(b"hello world").unwrap();
+        let two = one.part(6, 5);
+        assert_eq!((&one[..], &two[..], pool.lent()), (&b"hello world"[..], &b"world"[..], 1));
+        drop(one);
+        assert_eq!((&two[..], pool.lent()), (&b"world"[..], 1));
+        drop(two);
+        assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn an_empty_pool_lends_nothing_and_recovers() {
+        let pool = pool(2);
+        let (a, b) = (pool.fill(b"a").unwrap(), pool.fill(b"b").unwrap());
+        assert!(pool.fill(b"c").is_none());
+        drop((a, b));
+        assert!(pool.fill(b"c").is_some());
+    }
+
+    #[test]
+    fn a_bundle_follows_ring_positions_not_buffer_ids() {
+        let pool = pool(4);
+        let held: Vec<Lease> = (0..4).map(|_| pool.fill(b"x").unwrap()).collect();
+        let mut held: Vec<Option<Lease>> = held.into_iter().map(Some).collect();
+        // They come back as 2, 0, 3, 1: that is the order in which a bundle would use them now.
+        for index in [2, 0, 3, 1] {
+            held[index] = None;
+        }
+        let mut seen = Vec::new();
+        pool.lend(2, 2 * 1024 + 7, |lease| seen.push((lease.index(), lease.len())));
+        assert_eq!(seen, [(2, 1024), (0, 1024), (3, 7)]);
+    }
+
+    #[test]
+    fn a_plan_out_of_range_is_an_error() {
+        for (count, bytes) in [(3, 1024), (0, 1024), (2, 1000), (2, 512), (2, 1 << 21)] {
+            let plan = Plan { count, bytes, huge_pages: false };
+            assert!(Pool::new(plan).is_err_and(|e| e.kind() == io::ErrorKind::InvalidInput), "{plan:?}");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! One core's io_uring: submissions go in with the memory they need, completions come out with it.
+//!
+//! A ring belongs to the thread that made it. It submits and reaps with one `io_uring_enter` a turn ([`Ring::wait`]), and
+//! keeps every byte that the kernel may touch until the last completion for it: that is why nothing here is `unsafe` to
+//! call. It knows no connections and takes no decisions.
+
+mod cqe;
+mod inflight;
+mod setup;
+mod sqe;
+
+pub use cqe::{Completion, Received, Tag, With};
+pub use setup::{Features, RingError, Setup, Tier};
+pub use sqe::{Op, Sock};
+
+use crate::clock::Clock;
+use crate::net::{Arrival, SockAddr};
+use crate::pool::{Chunk, Pool};
+use inflight::{Held, InFlight};
+use io_uring::{IoUring, cqueue, squeue};
+use setup::Gifts;
+use sqe::{CONTROL_BYTES, GROUP, NAME_BYTES, Sqe};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+/// The ring of one thread, with its pool registered.
+pub struct Ring {
+    // Both are dropped by hand: never before the kernel has let go of every byte.
+    uring: ManuallyDrop<IoUring>,
+    memory: ManuallyDrop<(Pool, InFlight)>,
+    gifts: Gifts,
+    features: Features,
+    /// Completions copied out of the queue, so that the queue is free while they are worked on.
+    reaped: VecDeque<cqueue::Entry>,
+    /// What the receive completion at hand delivered.
+    pieces: VecDeque<Chunk>,
+    counts: Counts,
+}
+
+/// What a ring has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Entries pushed.
+    pub submissions: u64,
+    /// Completions reaped.
+    pub completions: u64,
+    /// `io_uring_enter` calls.
+    pub enters: u64,
+    /// Turns in which the kernel held back completions because the queue was full.
+    pub cq_overflows: u64,
+    /// Submissions whose last completion is to come.
+    pub in_flight: u64,
+}
+
+impl Ring {
+    /// Makes a ring and registers `pool` with it: as the provided-buffer ring, and as a fixed buffer if wanted and allowed.
+    ///
+    /// Errors: [`RingError`], each with its numbers. What is merely missing is told by [`Ring::features`].
+    pub fn new(setup: &Setup, pool: Pool) -> Result<Ring, RingError> {
+        let (uring, tier) = setup::climb(setup)?;
+        let mut features = Features { tier, present: Vec::new(), missing: Vec::new() };
+        let registered = uring.submitter().register_ring_fd();
+        features
+            .note("registered ring descriptor", registered.map_err(|e| format!("{e}; Linux 5.18 has it")));
+        if setup.descriptors > 0 {
+            uring.submitter().register_files_sparse(setup.descriptors).map_err(|e| {
+                RingError::from_io("the descriptor table", e, u64::from(setup.descriptors) * 16)
+            })?;
+            features.note("direct descriptors", Ok(()));
+        }
+        let (address, entries) = pool.hand_to_kernel();
+        // SAFETY: the buffer ring is a live mapping of `entries` entries inside `pool`, which this ring keeps until the
+        // kernel's side is torn down (see `drop`).
+        unsafe { uring.submitter().register_buf_ring_with_flags(address, entries, GROUP, 0) }
+            .map_err(|e| RingError::from_io("the buffer ring", e, u64::from(entries) * 16))?;
+        let params = uring.params();
+        let mut gifts = Gifts { no_iowait: params.is_feature_no_iowait(), ..Gifts::default() };
+        let bundles = params.is_feature_recvsend_bundle();
+        if setup.fixed_buffers {
+            gifts.zero_copy = register_arena(&uring, &pool, &mut features);
+        }
+        let mut ring = Ring {
+            uring: ManuallyDrop::new(uring),
+            memory: ManuallyDrop::new((pool, InFlight::default())),
+            gifts,
+            features,
+            reaped: VecDeque::new(),
+            pieces: VecDeque::new(),
+            counts: Counts::default(),
+        };
+        ring.try_receives(bundles)?;
+        ring.counts = Counts::default();
+        Ok(ring)
+    }
+
+    /// What the kernel gave.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// The pool that receives are filled from.
+    pub fn pool(&self) -> &Pool {
+        &self.memory.0
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether zero-copy sends from the pool are possible.
+    pub fn zero_copy(&self) -> bool {
+        self.gifts.zero_copy
+    }
+
+    /// The descriptor by which other rings send messages here.
+    pub fn descriptor(&self) -> RawFd {
+        self.uring.as_raw_fd()
+    }
+
+    /// Queues a submission. A full queue is submitted first. It reaches the kernel at the next [`Ring::wait`].
+    #[inline]
+    pub fn push(&mut self, op: Op, tag: Tag) {
+        let sqe = sqe::encode(op, tag.0, &self.gifts, &mut self.memory.1);
+        self.push_entry(sqe);
+    }
+
+    /// Submits all that was pushed and runs the kernel's deferred work; with `want` 1 also waits for a completion, at most
+    /// until `deadline_ns` of [`Clock`]. Gives back buffers first. One system call.
+    pub fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
+        self.pool().publish();
+        let want = if self.reaped.is_empty() { want } else { 0 };
+        self.enter(want, deadline_ns).map_err(|e| RingError::from_io("io_uring_enter", e, 0))?;
+        self.reap();
+        Ok(())
+    }
+
+    /// Whether the kernel has something for [`Ring::wait`] to fetch. Reads shared memory only; needs [`Setup::spin`].
+    pub fn work_waits(&mut self) -> bool {
+        !self.uring.completion().is_empty() || self.uring.submission().taskrun()
+    }
+
+    /// The next completion that was reaped; `None` when there is none until the next [`Ring::wait`].
+    #[inline]
+    pub fn next(&mut self) -> Option<Completion> {
+        let entry = self.reaped.pop_front()?;
+        let (result, flags) = (entry.result(), entry.flags());
+        let more = cqueue::more(flags);
+        self.counts.in_flight -= u64::from(!more);
+        let user_data = entry.user_data();
+        if InFlight::is_ours(user_data) {
+            return Some(self.decode_held(user_data, result, flags, more));
+        }
+        let with = match cqueue::buffer_select(flags) {
+            None => With::Nothing,
+            Some(buffer) if result > 0 => {
+                let pieces = &mut self.pieces;
+                self.memory.0.lend(buffer, result as u32, |lease| pieces.push_back(Chunk::Lease(lease)));
+                With::Buffers
+            }
+            Some(buffer) => {
+                self.memory.0.give_back(buffer);
+                With::Nothing
+            }
+        };
+        Some(Completion { tag: Tag(user_data), result, more, with })
+    }
+
+    /// What the last [`With::Buffers`] delivered; the caller takes it out.
+    pub fn pieces(&mut self) -> &mut VecDeque<Chunk> {
+        &mut self.pieces
+    }
+
+    fn decode_held(&mut self, user_data: u64, result: i32, flags: u32, more: bool) -> Completion {
+        let (pool, held) = &mut *self.memory;
+        if more {
+            let (tag, entry) = held.get(user_data);
+            let with = match entry {
+                Held::ZeroCopy { gather, .. } => gather.take().map_or(With::Nothing, With::Gather),
+                Held::Header(_) => match cqueue::buffer_select(flags) {
+                    Some(buffer) => datagram(pool, buffer, result),
+                    None => With::Nothing,
+                },
+                _ => With::Nothing,
+            };
+            return Completion { tag: Tag(tag), result, more, with };
+        }
+        let (tag, entry) = held.take(user_data);
+        let with = match entry {
+            Held::Send(gather) => With::Gather(gather),
+            Held::ZeroCopy { gather: None, .. } => {
+                With::Notified { copied: result as u32 & NOTIF_COPIED != 0 }
+            }
+            // A zero-copy send that failed before it began has no notification.
+            Held::ZeroCopy { gather: Some(gather), .. } => With::Gather(gather),
+            Held::Header(_) => match cqueue::buffer_select(flags) {
+                Some(buffer) => datagram(pool, buffer, result),
+                None => With::Nothing,
+            },
+            Held::Datagram(_) | Held::Address(_) | Held::Linger(_) => With::Nothing,
+        };
+        Completion { tag: Tag(tag), result, more, with }
+    }
+
+    fn push_entry(&mut self, sqe: Sqe) {
+        self.counts.submissions += 1;
+        self.counts.in_flight += u64::from(!sqe.is_silent());
+        // SAFETY: both are 64 bytes of plain integers in the kernel's layout (asserted where `Sqe` is defined).
+        let entry: squeue::Entry = unsafe { std::mem::transmute(sqe) };
+        loop {
+            // SAFETY: what the entry points to is owned by `memory` until its last completion: `encode` put it there, and
+            // only a completion (`decode_held`) takes it out.
+            if unsafe { self.uring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            // Completions that this brings stay in the queue or its overflow list until the next `wait`.
+            self.enter(0, None).expect("a full submission queue can be submitted");
+        }
+    }
+
+    fn enter(&mut self, want: u32, deadline_ns: Option<u64>) -> io::Result<()> {
+        let to_submit = self.uring.submission().len() as u32;
+        let time = deadline_ns.map(|at| {
+            let left = at.saturating_sub(Clock::now_ns());
+            Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 }
+        });
+        let timeout = time.as_ref().map_or(0, |time| std::ptr::from_ref(time) as u64);
+        let events = GetEvents { sigmask: 0, sigmask_bytes: 0, min_wait_us: 0, timeout };
+        // GETEVENTS always: under DEFER_TASKRUN an enter without it runs no deferred work, and a loop that never sleeps
+        // would starve its completions.
+        let no_iowait = if self.gifts.no_iowait { ENTER_NO_IOWAIT } else { 0 };
+        let flags = ENTER_GETEVENTS | ENTER_EXT_ARG | no_iowait;
+        self.counts.enters += 1;
+        // SAFETY: `events` and `time` outlive the call; the entries were checked when they were pushed.
+        match unsafe { self.uring.submitter().enter(to_submit, want, flags, Some(&events)) } {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // Time is up; a signal came; completions must be reaped, or memory freed, before more is submitted.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn reap(&mut self) {
+        self.counts.cq_overflows += u64::from(self.uring.submission().cq_overflow());
+        let queue = self.uring.completion();
+        self.counts.completions += queue.len() as u64;
+        self.reaped.extend(queue);
+    }
+
+    /// Finds out by trying which kinds of receive the kernel has: a byte on a socket pair, received the best way it takes.
+    fn try_receives(&mut self, bundles: bool) -> Result<(), RingError> {
+        let io = |error| RingError::from_io("a trial receive", error, 0);
+        let ways =
+            [(true, bundles, true), (true, bundles, false), (true, false, false), (false, false, false)];
+        for (multishot, bundles, limits) in ways {
+            let (ours, mut theirs) = UnixStream::pair().map_err(io)?;
+            theirs.write_all(b"?").map_err(io)?;
+            let gifts = Gifts { multishot, bundles, limits, ..self.gifts };
+            let sqe = sqe::receive(Sock::Plain(ours.as_raw_fd()), 64, Tag::new(0, 0, 0).0, &gifts);
+            self.push_entry(sqe);
+            let mut received = false;
+            drop(theirs); // the end of a multishot that works
+            loop {
+                self.wait(1, None)?;
+                let Some(completion) = self.next() else { continue };
+                received |= completion.result > 0;
+                self.pieces.clear();
+                if !completion.more {
+                    break;
+                }
+            }
+            if received {
+                self.gifts = gifts;
+                break;
+            }
+        }
+        let said = |there, since| {
+            if there { Ok(()) } else { Err(format!("this kernel has it not; Linux {since} has")) }
+        };
+        let Gifts { multishot, bundles, limits, .. } = self.gifts;
+        self.features.note("multishot receive", said(multishot, "6.0"));
+        self.features.note("receive bundles", said(bundles, "6.10"));
+        self.features.note("receive limits", said(limits, "6.17"));
+        Ok(())
+    }
+}
+
+impl Drop for Ring {
+    /// Ends everything that is in flight and waits for it, then frees. Memory whose completion does not come is leaked:
+    /// the kernel may still write to it.
+    fn drop(&mut self) {
+        let clear = self.counts.in_flight == 0 || {
+            self.push_entry(Sqe::cancel_any());
+            (0..1000).any(|_| {
+                let deadline = Clock::now_ns() + 10_000_000;
+                let waited = self.wait(1, Some(deadline));
+                while self.next().is_some() {
+                    self.pieces.clear();
+                }
+                waited.is_err() || self.counts.in_flight == 0
+            }) && self.counts.in_flight == 0
+        };
+        self.pieces.clear();
+        // SAFETY: dropped once, here, and not used after.
+        unsafe { ManuallyDrop::drop(&mut self.uring) };
+        if clear {
+            // SAFETY: as above; and no submission is in flight, so the kernel reads and writes none of this memory. The
+            // ring that read the buffer ring is closed.
+            unsafe { ManuallyDrop::drop(&mut self.memory) };
+        }
+    }
+}
+
+/// What io_uring is to this process, found out by making a ring and dropping it.
+///
+/// Errors: those of [`Ring::new`].
+pub fn probe() -> Result<Features, RingError> {
+    let pool = crate::pool::Plan { count: 16, ..crate::pool::Plan::default() };
+    let pool = Pool::new(pool).map_err(|e| RingError::from_io("the buffers", e, 0))?;
+    let ring = Ring::new(&Setup { descriptors: 8, ..Setup::default() }, pool)?;
+    Ok(ring.features.clone())
+}
+
+/// Registers the pool's arena as fixed buffer 0. The kernel charges it to RLIMIT_MEMLOCK unless the process has
+/// CAP_IPC_LOCK (io_uring_register(2)).
+fn register_arena(uring: &IoUring, pool: &Pool, features: &mut Features) -> bool {
+    let range = pool.range();
+    // SAFETY: the range is the pool's arena, a live mapping that this ring keeps until the kernel's side is torn down. The
+    // kernel only reads it, for sends of parts that are lent.
+    let registered = unsafe { uring.submitter().register_buffers(&[range]) };
+    let there = registered.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOMEM) => {
+            let have = crate::limits::memlock().map_or(0, |limit| limit.soft);
+            format!("{} bytes do not fit RLIMIT_MEMLOCK ({have} bytes for all of this user)", range.iov_len)
+        }
+        _ => error.to_string(),
+    });
+    if !features.note("registered buffers", there) {
+        features.note("zero-copy sends", Err("they need registered buffers".into()));
+        return false;
+    }
+    let knows = setup::knows_zero_copy(uring);
+    features.note(
+        "zero-copy sends",
+        if knows { Ok(()) } else { Err("this kernel has it not; Linux 6.0 has".into()) },
+    )
+}
+
+/// Takes a datagram apart that a multishot recvmsg laid into a buffer: a header of lengths, the room for the name, the room
+/// for the control messages, the payload (io_uring_prep_recvmsg_multishot(3)).
+fn datagram(pool: &Pool, buffer: u16, result: i32) -> With {
+    let mut whole = None;
+    if result <= 0 {
+        pool.give_back(buffer);
+        return With::Nothing;
+    }
+    pool.lend(buffer, result as u32, |lease| whole = Some(lease));
+    let mut bytes = whole.expect("one buffer was lent");
+    let word =
+        |at: usize| bytes.get(at..at + 4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let parts = (|| Some((word(0)?, word(4)?, word(8)?, word(12)?)))();
+    let Some((name_len, control_len, payload_len, flags)) = parts else { return With::Nothing };
+    const HEADER_BYTES: usize = 16;
+    let name_at = HEADER_BYTES;
+    let control_at = name_at + NAME_BYTES;
+    let payload_at = control_at + CONTROL_BYTES;
+    let name = bytes.get(name_at..name_at + name_len.min(NAME_BYTES)).and_then(SockAddr::parse);
+    let control = bytes.get(control_at..control_at + control_len.min(CONTROL_BYTES));
+    let local = control.and_then(Arrival::parse).map(|arrival| arrival.local);
+    let Some(peer) = name.filter(|_| payload_at <= bytes.len()) else { return With::Nothing };
+    let cut = flags & libc::MSG_TRUNC as usize != 0 || payload_len > bytes.len() - payload_at;
+    bytes.skip(payload_at);
+    With::Datagram(Received { bytes, peer, local, cut })
+}
+
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+#[repr(C)]
+struct GetEvents {
+    sigmask: u64,
+    sigmask_bytes: u32,
+    min_wait_us: u32,
+    timeout: u64,
+}
+
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_NO_IOWAIT: u32 = 1 << 7;
+/// `IORING_NOTIF_USAGE_ZC_COPIED`
+const NOTIF_COPIED: u32 = 1 << 31;

@@ -1,0 +1,222 @@
+//! Making a ring: the ladder of what kernels give, tried from the top, and what is missing with the reason.
+//!
+//! Decided at run time by trying, never by a version number. Each rung works without the ones above it.
+
+use super::sqe::OP_SEND_ZC;
+use crate::limits::{self, IoUringSwitch};
+use io_uring::{IoUring, Probe};
+use std::fmt;
+use std::io;
+
+/// How a ring is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Submission entries; rounded up to a power of two. A full queue is submitted early.
+    pub submissions: u32,
+    /// Completion entries: at least 2 x (buffers + sends in flight), or completions overflow.
+    pub completions: u32,
+    /// Slots in the table of direct descriptors; at most the soft RLIMIT_NOFILE.
+    pub descriptors: u32,
+    /// The caller will spin for work before it waits: deferred work is announced in shared memory.
+    pub spin: bool,
+    /// Register the pool as a fixed buffer, for zero-copy sends.
+    pub fixed_buffers: bool,
+    /// Start the ladder here: to measure or test an older kernel's way.
+    pub highest: Tier,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        let (submissions, completions, descriptors) = (1024, 8192, 1024);
+        Setup {
+            submissions,
+            completions,
+            descriptors,
+            spin: false,
+            fixed_buffers: true,
+            highest: Tier::Defer,
+        }
+    }
+}
+
+/// A rung of the ladder: how completions reach the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Linux 5.19: completions run at the thread's next system call (`COOP_TASKRUN`).
+    Coop,
+    /// Linux 6.1: completions run when the thread asks for them (`SINGLE_ISSUER | DEFER_TASKRUN`).
+    DeferWithArray,
+    /// Linux 6.6: the same, without the indirection of the submission array (`NO_SQARRAY`).
+    Defer,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tier::Defer => "DEFER_TASKRUN, NO_SQARRAY (Linux 6.6)",
+            Tier::DeferWithArray => "DEFER_TASKRUN (Linux 6.1)",
+            Tier::Coop => "COOP_TASKRUN (Linux 5.19)",
+        })
+    }
+}
+
+/// What a ring got, and what it did not.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// The rung of the ladder.
+    pub tier: Tier,
+    /// Names of what is there.
+    pub present: Vec<&'static str>,
+    /// Names of what is missing, each with the reason.
+    pub missing: Vec<(&'static str, String)>,
+}
+
+/// What the encoder needs to know of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gifts {
+    pub(super) multishot: bool,
+    pub(super) bundles: bool,
+    pub(super) limits: bool,
+    pub(super) no_iowait: bool,
+    pub(super) zero_copy: bool,
+}
+
+impl Features {
+    pub(super) fn note(&mut self, name: &'static str, there: Result<(), String>) -> bool {
+        match there {
+            Ok(()) => self.present.push(name),
+            Err(ref why) => self.missing.push((name, why.clone())),
+        }
+        there.is_ok()
+    }
+
+    /// Whether a feature of this name is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.present.contains(&name)
+    }
+}
+
+/// Why there is no ring.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RingError {
+    /// The sysctl forbids it to this user.
+    #[error("io_uring is switched off (kernel.io_uring_disabled={0})")]
+    SwitchedOff(u32),
+    /// Allowed by the sysctl and still refused: a seccomp filter or a security module.
+    #[error("io_uring is refused to this process (EPERM), as by a seccomp filter")]
+    Refused,
+    /// Not in this kernel, or older than what Ringmill can use.
+    #[error("this kernel (Linux {have}) has no io_uring that serves here: 5.19 or newer is needed")]
+    TooOld {
+        /// The running kernel's release.
+        have: String,
+    },
+    /// RLIMIT_MEMLOCK or memory itself is short.
+    #[error("{what} needs {need} bytes of locked memory and RLIMIT_MEMLOCK is {have}")]
+    Memlock {
+        /// What was being made.
+        what: &'static str,
+        /// Bytes it needs.
+        need: u64,
+        /// The soft limit.
+        have: u64,
+    },
+    /// Too few descriptors.
+    #[error("{what} needs {need} file descriptors and RLIMIT_NOFILE is {have}")]
+    Nofile {
+        /// What was being made.
+        what: &'static str,
+        /// How many it needs.
+        need: u64,
+        /// The soft limit.
+        have: u64,
+    },
+    /// Anything else.
+    #[error("{what}: {error}")]
+    Os {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+impl RingError {
+    /// What the person may do about it.
+    pub fn cure(&self) -> Option<String> {
+        Some(match self {
+            RingError::SwitchedOff(_) => "Try `sysctl -w kernel.io_uring_disabled=0` as root.".into(),
+            RingError::Refused => {
+                "Try a container or service profile that allows io_uring_setup, io_uring_enter and io_uring_register."
+                    .into()
+            }
+            RingError::TooOld { .. } => "Try a kernel of 5.19 or newer; 6.6 or newer is best.".into(),
+            RingError::Memlock { need, .. } => format!("Try `ulimit -l {}` or fewer shards.", need.div_ceil(1024)),
+            RingError::Nofile { need, .. } => format!("Try `ulimit -n {need}` or a smaller --connections-max."),
+            RingError::Os { .. } => return None,
+        })
+    }
+
+    pub(super) fn from_io(what: &'static str, error: io::Error, need: u64) -> RingError {
+        let nofile = limits::nofile().map_or(0, |limit| limit.soft);
+        match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => match limits::io_uring_switch() {
+                IoUringSwitch::Nobody => RingError::SwitchedOff(2),
+                IoUringSwitch::Group => RingError::SwitchedOff(1),
+                IoUringSwitch::Everybody => RingError::Refused,
+            },
+            Some(libc::ENOSYS | libc::EINVAL) => {
+                RingError::TooOld { have: limits::kernel_release().unwrap_or_else(|_| "unknown".into()) }
+            }
+            Some(libc::ENOMEM) => {
+                RingError::Memlock { what, need, have: limits::memlock().map_or(0, |limit| limit.soft) }
+            }
+            Some(libc::EMFILE | libc::ENFILE) => {
+                RingError::Nofile { what, need: nofile.max(32) * 2, have: nofile }
+            }
+            _ => RingError::Os { what, error },
+        }
+    }
+}
+
+/// Climbs down the ladder until the kernel agrees.
+pub(super) fn climb(setup: &Setup) -> Result<(IoUring, Tier), RingError> {
+    let mut refusal = None;
+    for tier in [Tier::Defer, Tier::DeferWithArray, Tier::Coop] {
+        if tier > setup.highest {
+            continue;
+        }
+        let mut builder = IoUring::builder();
+        builder.setup_submit_all().setup_cqsize(setup.completions.next_power_of_two());
+        match tier {
+            Tier::Coop => builder.setup_coop_taskrun().setup_taskrun_flag(),
+            Tier::DeferWithArray | Tier::Defer => builder.setup_single_issuer().setup_defer_taskrun(),
+        };
+        if tier == Tier::Defer {
+            builder.setup_no_sqarray();
+        }
+        if setup.spin {
+            builder.setup_taskrun_flag();
+        }
+        match builder.build(setup.submissions.next_power_of_two()) {
+            Ok(ring) => return Ok((ring, tier)),
+            // Only an unknown flag is worth another rung.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
+            Err(error) => return Err(RingError::from_io("the ring", error, ring_bytes(setup))),
+        }
+    }
+    let error = refusal.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EINVAL));
+    Err(RingError::from_io("the ring", error, ring_bytes(setup)))
+}
+
+/// Whether the kernel knows zero-copy sends.
+pub(super) fn knows_zero_copy(ring: &IoUring) -> bool {
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe).is_ok() && probe.is_supported(OP_SEND_ZC)
+}
+
+fn ring_bytes(setup: &Setup) -> u64 {
+    u64::from(setup.submissions.next_power_of_two()) * 64
+        + u64::from(setup.completions.next_power_of_two()) * 16
+}

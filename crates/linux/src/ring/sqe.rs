@@ -1,0 +1,296 @@
+//! What may be submitted. An operation owns every byte that the kernel will read or write for it.
+//!
+//! Entries are written field by field (io_uring_enter(2)): the crate's builders have no place for `POLL_FIRST`, for the
+//! byte limit of a multishot receive, or for socket commands.
+
+use super::inflight::{DatagramOut, Held, InFlight};
+use super::setup::Gifts;
+use crate::net::{ReplyFrom, SockAddr};
+use crate::pool::{Chunk, Gather};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+
+/// A socket, as submissions name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sock {
+    /// A slot in the ring's table of direct descriptors.
+    Direct(u32),
+    /// A descriptor of the process. Whoever owns it keeps it open until nothing of it is in flight; a stale number is an
+    /// error of the kernel's (`EBADF`), not a danger to memory.
+    Plain(RawFd),
+}
+
+/// One submission.
+pub enum Op {
+    /// Accept until cancelled, each connection into a free direct descriptor, whose slot is the result.
+    AcceptMulti(Sock),
+    /// Receive until EOF, an error, or no buffer; at most `limit` bytes where the kernel can limit it.
+    Receive {
+        /// Where from.
+        sock: Sock,
+        /// Bytes after which it ends by itself.
+        limit: u32,
+    },
+    /// Send all of it: `MSG_WAITALL`, so that only an error or a cancel makes it short.
+    Send(Sock, Box<Gather>),
+    /// Send its one chunk, a lease, from registered memory without a copy.
+    SendZeroCopy(Sock, Box<Gather>),
+    /// Receive datagrams until cancelled.
+    ReceiveDatagrams(Sock),
+    /// Send one datagram, from `local` if given.
+    SendTo {
+        /// The datagram socket.
+        sock: Sock,
+        /// To whom.
+        peer: SocketAddr,
+        /// The address to send from.
+        local: Option<IpAddr>,
+        /// The payload.
+        chunk: Chunk,
+    },
+    /// Connect a fresh socket.
+    Connect(Sock, SocketAddr),
+    /// Say each time a descriptor becomes readable.
+    PollMulti(RawFd),
+    /// End everything that is in flight on a socket.
+    CancelAll(Sock),
+    /// End the submission with this tag.
+    Cancel(super::Tag),
+    /// Send FIN. Always done by a worker thread of the kernel: for real half-closes only.
+    Shutdown(Sock),
+    /// Make the close that follows a reset (`SO_LINGER` with 0 s). Direct descriptors only.
+    LingerZero(Sock),
+    /// Close a direct descriptor. Silent when it works.
+    Close(u32),
+    /// Complete with `tag` on another ring. Silent when it works.
+    Message {
+        /// The descriptor of the other ring.
+        ring: RawFd,
+        /// The tag of the completion there.
+        tag: super::Tag,
+    },
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sqe {
+    opcode: u8,
+    pub(super) flags: u8,
+    ioprio: u16,
+    fd: i32,
+    off: u64,
+    addr: u64,
+    len: u32,
+    op_flags: u32,
+    pub(super) user_data: u64,
+    buf: u16,
+    personality: u16,
+    file_index: u32,
+    addr3: u64,
+    pad: u64,
+}
+
+const _: () = assert!(size_of::<Sqe>() == size_of::<io_uring::squeue::Entry>() && size_of::<Sqe>() == 64);
+
+impl Sqe {
+    fn on(sock: Sock, opcode: u8) -> Sqe {
+        match sock {
+            Sock::Direct(slot) => Sqe { opcode, flags: FIXED_FILE, fd: slot as i32, ..Sqe::default() },
+            Sock::Plain(fd) => Sqe { opcode, fd, ..Sqe::default() },
+        }
+    }
+
+    /// Whether a completion comes even when it works.
+    pub(super) fn is_silent(&self) -> bool {
+        self.flags & SKIP_SUCCESS != 0
+    }
+}
+
+/// Writes the entry for `op` and puts its memory into `held`.
+pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
+    let sqe = match op {
+        Op::AcceptMulti(sock) => {
+            Sqe { ioprio: ACCEPT_MULTISHOT, file_index: FILE_INDEX_ALLOC, ..Sqe::on(sock, OP_ACCEPT) }
+        }
+        Op::Receive { sock, limit } => return receive(sock, limit, tag, gifts),
+        Op::Send(sock, mut gather) => {
+            let op_flags = (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32;
+            let sqe = match gather.single() {
+                Some(chunk) => Sqe {
+                    addr: chunk.as_ptr() as u64,
+                    len: chunk.len() as u32,
+                    op_flags,
+                    ..Sqe::on(sock, OP_SEND)
+                },
+                None => Sqe { addr: gather.prepare() as u64, len: 1, op_flags, ..Sqe::on(sock, OP_SENDMSG) },
+            };
+            return Sqe { user_data: held.keep(tag, Held::Send(gather)), ..sqe };
+        }
+        Op::SendZeroCopy(sock, gather) => {
+            let Some(Chunk::Lease(lease)) = gather.single() else {
+                panic!("a zero-copy send has one chunk and that is a lease")
+            };
+            let lease = lease.clone();
+            let sqe = Sqe {
+                addr: lease.as_ptr() as u64,
+                len: lease.len() as u32,
+                op_flags: (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32,
+                ioprio: FIXED_BUF | ZC_REPORT_USAGE,
+                ..Sqe::on(sock, OP_SEND_ZC)
+            };
+            return Sqe { user_data: held.keep(tag, Held::ZeroCopy { gather: Some(gather), lease }), ..sqe };
+        }
+        Op::ReceiveDatagrams(sock) => {
+            // SAFETY: an all-zero msghdr is a valid value. Only the two lengths are read for a multishot recvmsg: the
+            // room to keep for the address and the control messages (io_uring_prep_recvmsg_multishot(3)).
+            let mut header: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
+            header.msg_namelen = NAME_BYTES as u32;
+            header.msg_controllen = CONTROL_BYTES;
+            let sqe = Sqe {
+                flags: BUFFER_SELECT,
+                ioprio: RECV_MULTISHOT | POLL_FIRST,
+                addr: &raw const *header as u64,
+                len: 1,
+                buf: GROUP,
+                ..Sqe::on(sock, OP_RECVMSG)
+            };
+            let flags = sqe.flags | Sqe::on(sock, OP_RECVMSG).flags;
+            return Sqe { flags, user_data: held.keep(tag, Held::Header(header)), ..sqe };
+        }
+        Op::SendTo { sock, peer, local, chunk } => {
+            // SAFETY: an all-zero msghdr is a valid value: null pointers and zero lengths.
+            let message = unsafe { std::mem::zeroed() };
+            let vector = libc::iovec { iov_base: chunk.as_ptr().cast_mut().cast(), iov_len: chunk.len() };
+            let control = local.map(ReplyFrom::new);
+            let mut out =
+                Box::new(DatagramOut { peer: SockAddr::from(peer), control, chunk, vector, message });
+            out.prepare();
+            let sqe = Sqe { addr: &raw const out.message as u64, len: 1, ..Sqe::on(sock, OP_SENDMSG) };
+            return Sqe { user_data: held.keep(tag, Held::Datagram(out)), ..sqe };
+        }
+        Op::Connect(sock, to) => {
+            let address = Box::new(SockAddr::from(to));
+            let sqe = Sqe {
+                addr: address.as_ptr() as u64,
+                off: u64::from(address.len()),
+                ..Sqe::on(sock, OP_CONNECT)
+            };
+            return Sqe { user_data: held.keep(tag, Held::Address(address)), ..sqe };
+        }
+        Op::PollMulti(fd) => Sqe {
+            len: POLL_ADD_MULTI,
+            op_flags: libc::POLLIN as u32,
+            ..Sqe::on(Sock::Plain(fd), OP_POLL_ADD)
+        },
+        Op::CancelAll(sock) => {
+            let fixed = if matches!(sock, Sock::Direct(_)) { CANCEL_FD_FIXED } else { 0 };
+            let on = Sqe::on(sock, OP_ASYNC_CANCEL);
+            // The flag of a direct descriptor goes into the cancel flags; IOSQE_FIXED_FILE is refused here.
+            Sqe { flags: 0, op_flags: CANCEL_ALL | CANCEL_FD | fixed, ..on }
+        }
+        Op::Cancel(of) => {
+            let user_data = held.find(of.0).unwrap_or(of.0);
+            Sqe { fd: -1, addr: user_data, opcode: OP_ASYNC_CANCEL, ..Sqe::default() }
+        }
+        Op::Shutdown(sock) => Sqe { len: libc::SHUT_WR as u32, ..Sqe::on(sock, OP_SHUTDOWN) },
+        Op::LingerZero(sock) => {
+            let linger = Box::new(libc::linger { l_onoff: 1, l_linger: 0 });
+            let sqe = Sqe {
+                off: u64::from(SOCKET_CMD_SETSOCKOPT),
+                addr: libc::SOL_SOCKET as u64 | (libc::SO_LINGER as u64) << 32,
+                file_index: size_of::<libc::linger>() as u32,
+                addr3: &raw const *linger as u64,
+                ..Sqe::on(sock, OP_URING_CMD)
+            };
+            return Sqe { user_data: held.keep(tag, Held::Linger(linger)), ..sqe };
+        }
+        Op::Close(slot) => {
+            Sqe { opcode: OP_CLOSE, flags: SKIP_SUCCESS, file_index: slot + 1, ..Sqe::default() }
+        }
+        Op::Message { ring, tag } => {
+            Sqe { opcode: OP_MSG_RING, flags: SKIP_SUCCESS, fd: ring, off: tag.0, ..Sqe::default() }
+        }
+    };
+    Sqe { user_data: tag, ..sqe }
+}
+
+pub(super) fn receive(sock: Sock, limit: u32, tag: u64, gifts: &Gifts) -> Sqe {
+    let on = Sqe::on(sock, OP_RECV);
+    let multi = if gifts.multishot { RECV_MULTISHOT } else { 0 };
+    let bundle = if gifts.bundles { BUNDLE } else { 0 };
+    Sqe {
+        flags: on.flags | BUFFER_SELECT,
+        // POLL_FIRST spares the first try, which finds nothing: data that came before is seen by the poll.
+        ioprio: POLL_FIRST | multi | bundle,
+        buf: GROUP,
+        file_index: if gifts.limits { limit } else { 0 },
+        user_data: tag,
+        ..on
+    }
+}
+
+impl DatagramOut {
+    /// Points the header at its neighbours; the box keeps them in place.
+    fn prepare(&mut self) {
+        let (name, len) = (self.peer.as_ptr(), self.peer.len());
+        self.message.msg_name = name.cast_mut().cast();
+        self.message.msg_namelen = len;
+        self.message.msg_iov = &raw mut self.vector;
+        self.message.msg_iovlen = 1;
+        if let Some(control) = &self.control {
+            self.message.msg_control = control.control().as_ptr().cast_mut().cast();
+            self.message.msg_controllen = control.control().len();
+        }
+    }
+}
+
+/// The group of the one provided-buffer ring.
+pub(super) const GROUP: u16 = 0;
+/// Room for the sender's address in front of a datagram.
+pub(super) const NAME_BYTES: usize = size_of::<libc::sockaddr_in6>().next_multiple_of(8);
+/// Room for its control messages.
+pub(super) const CONTROL_BYTES: usize = crate::net::Arrival::CONTROL_BYTES;
+
+const OP_POLL_ADD: u8 = 6;
+const OP_SENDMSG: u8 = 9;
+const OP_RECVMSG: u8 = 10;
+const OP_ACCEPT: u8 = 13;
+const OP_ASYNC_CANCEL: u8 = 14;
+const OP_CONNECT: u8 = 16;
+const OP_CLOSE: u8 = 19;
+const OP_SEND: u8 = 26;
+const OP_RECV: u8 = 27;
+const OP_SHUTDOWN: u8 = 34;
+const OP_MSG_RING: u8 = 40;
+const OP_URING_CMD: u8 = 46;
+pub(super) const OP_SEND_ZC: u8 = 47;
+
+const FIXED_FILE: u8 = 1 << 0;
+const BUFFER_SELECT: u8 = 1 << 5;
+const SKIP_SUCCESS: u8 = 1 << 6;
+const POLL_FIRST: u16 = 1 << 0;
+const RECV_MULTISHOT: u16 = 1 << 1;
+const FIXED_BUF: u16 = 1 << 2;
+const ZC_REPORT_USAGE: u16 = 1 << 3;
+const BUNDLE: u16 = 1 << 4;
+const ACCEPT_MULTISHOT: u16 = 1 << 0;
+const FILE_INDEX_ALLOC: u32 = u32::MAX;
+const POLL_ADD_MULTI: u32 = 1 << 0;
+const CANCEL_ALL: u32 = 1 << 0;
+const CANCEL_FD: u32 = 1 << 1;
+const CANCEL_FD_FIXED: u32 = 1 << 3;
+const SOCKET_CMD_SETSOCKOPT: u32 = 3;
+const CANCEL_ANY: u32 = 1 << 2;
+
+impl Sqe {
+    /// Ends everything that is in flight on the ring.
+    pub(super) fn cancel_any() -> Sqe {
+        Sqe {
+            opcode: OP_ASYNC_CANCEL,
+            fd: -1,
+            op_flags: CANCEL_ANY | CANCEL_ALL,
+            user_data: super::Tag::new(0x7f, 0, 0).0,
+            ..Sqe::default()
+        }
+    }
+}

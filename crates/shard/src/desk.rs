@@ -1,0 +1,374 @@
+//! What lies between the services and the engine of one seat: legs, timers, wishes, mail, spare memory.
+//!
+//! [`Io`](crate::Io) writes here during a call, the seat reads it after the call returned. Nothing in it submits.
+
+use crate::conn::{Conn, Flag, Phase};
+use crate::io::{Connect, Full};
+use crate::mail::Post;
+use crate::meter::{Board, Meter};
+use crate::out::Out;
+use crate::random::Random;
+use crate::service::{Address, LegError, Service, Token};
+use crate::slab::{Key, Slab};
+use crate::wheel::{Tick, TimerId, Wheel};
+use linux::wake::Inbox;
+use linux::{Chunk, Gather, Pool};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) struct Desk<S: Service> {
+    pub(crate) seat: u16,
+    pub(crate) conns: Slab<Conn>,
+    pub(crate) wheel: Wheel<Alarm>,
+    pub(crate) wishes: VecDeque<Wish>,
+    /// Datagrams wished for, in order; bounded by `DATAGRAMS_MAX`.
+    pub(crate) datagrams: VecDeque<Datagram>,
+    /// Legs with output to flush before the next wait.
+    pub(crate) dirty: Vec<Key>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) pool: Pool,
+    pub(crate) spare: Spare,
+    pub(crate) post: Post<Letter<S::Note>>,
+    /// Notes from this seat to itself.
+    pub(crate) letters: VecDeque<Letter<S::Note>>,
+    pub(crate) inbox: Inbox,
+    pub(crate) random: Random,
+    pub(crate) now: Tick,
+    pub(crate) now_ns: u64,
+    pub(crate) clock: fn() -> u64,
+    pub(crate) second: Option<(Tick, u64)>,
+    /// The exact deadline and its name.
+    pub(crate) exact: Option<(u64, Token)>,
+    pub(crate) draining: bool,
+    pub(crate) out_max: usize,
+    pub(crate) connections_max: usize,
+    /// The timers of each session, by its slot.
+    timers: Vec<Timers>,
+    tokens: u64,
+    /// Stands in for the output of a leg that is gone.
+    void: Out,
+}
+
+/// What a service asked for, to be carried out after its call.
+pub(crate) enum Wish {
+    Pause(Key, bool),
+    Finish(Key),
+    Close(Key),
+    Abort(Key),
+    Connect(Key, Connect),
+    Pipe { session: Key, from: Key, to: Key, n: u64, token: Token },
+}
+
+/// Whom a timer is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Alarm {
+    /// A timer of a service.
+    Session(Key),
+    /// The idle check of a leg.
+    Idle(Key),
+    /// A connect's deadline.
+    Connect(Key),
+    /// The end of a leg's lingering.
+    Linger(Key),
+    /// The drain's deadline.
+    Drain,
+}
+
+/// The armed timers of one session. Most have one.
+#[derive(Default)]
+struct Timers {
+    one: Option<TimerId>,
+    #[allow(clippy::box_collection, reason = "eight bytes a session instead of 24")]
+    more: Option<Box<Vec<TimerId>>>,
+}
+
+impl Timers {
+    fn add(&mut self, timer: TimerId) {
+        match self.one {
+            None => self.one = Some(timer),
+            Some(_) => self.more.get_or_insert_default().push(timer),
+        }
+    }
+
+    fn remove(&mut self, timer: TimerId) -> bool {
+        let more = self.more.as_mut();
+        if self.one == Some(timer) {
+            self.one = more.and_then(|more| more.pop());
+            return true;
+        }
+        let Some(more) = more else { return false };
+        let Some(index) = more.iter().position(|t| *t == timer) else { return false };
+        more.swap_remove(index);
+        true
+    }
+}
+
+/// A note on its way.
+pub(crate) struct Letter<N> {
+    pub(crate) to: Key,
+    pub(crate) note: N,
+}
+
+/// One datagram on its way out.
+pub(crate) struct Datagram {
+    pub(crate) leg: Key,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) chunk: Chunk,
+}
+
+/// Emptied memory kept for use again, so that a request allocates nothing. Each list is bounded.
+#[derive(Default)]
+pub(crate) struct Spare {
+    outs: Vec<Box<Out>>,
+    tails: Vec<Vec<u8>>,
+    gathers: Vec<Box<Gather>>,
+    inputs: Vec<Box<VecDeque<Chunk>>>,
+}
+
+const SPARES_MAX: usize = 1024;
+/// A copy buffer that grew past this is not kept.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// Datagrams waiting for their send, a seat; further ones are dropped and counted.
+const DATAGRAMS_MAX: usize = 1024;
+/// Notes of a seat to itself; further ones are refused.
+const LETTERS_MAX: usize = 1024;
+/// Marks the tokens of pipes and exact deadlines apart from those of timers.
+const COUNTED: u64 = 1 << 63;
+
+impl Spare {
+    pub(crate) fn gather(&mut self) -> Box<Gather> {
+        self.gathers.pop().unwrap_or_else(Gather::new)
+    }
+
+    pub(crate) fn tail(&mut self) -> Vec<u8> {
+        self.tails.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn input(&mut self) -> Box<VecDeque<Chunk>> {
+        self.inputs.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn keep_gather(&mut self, mut gather: Box<Gather>) {
+        for chunk in gather.drain() {
+            if let Chunk::Copied(scratch) = chunk {
+                keep_tail(&mut self.tails, scratch.into_vec());
+            }
+        }
+        keep(&mut self.gathers, gather);
+    }
+
+    pub(crate) fn keep_input(&mut self, input: Box<VecDeque<Chunk>>) {
+        debug_assert!(input.is_empty());
+        keep(&mut self.inputs, input);
+    }
+
+    pub(crate) fn keep_out(&mut self, mut out: Box<Out>) {
+        debug_assert!(out.is_empty());
+        keep_tail(&mut self.tails, out.take_tail());
+        keep(&mut self.outs, out);
+    }
+}
+
+fn keep<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < SPARES_MAX {
+        list.push(item);
+    }
+}
+
+fn keep_tail(tails: &mut Vec<Vec<u8>>, tail: Vec<u8>) {
+    if (1..=TAIL_BYTES_MAX).contains(&tail.capacity()) {
+        keep(tails, tail);
+    }
+}
+
+/// What a desk is made of; see [`Desk::new`].
+pub(crate) struct Parts<S: Service> {
+    pub(crate) seat: u16,
+    pub(crate) board: Arc<Board>,
+    pub(crate) pool: Pool,
+    pub(crate) post: Post<Letter<S::Note>>,
+    pub(crate) inbox: Inbox,
+    pub(crate) seed: u64,
+    pub(crate) unix_seconds: fn() -> u64,
+    pub(crate) out_max: usize,
+    pub(crate) connections_max: usize,
+}
+
+impl<S: Service> Desk<S> {
+    pub(crate) fn new(parts: Parts<S>, now_ns: u64) -> Desk<S> {
+        let Parts { seat, board, pool, post, inbox, seed, unix_seconds, out_max, connections_max } = parts;
+        let now = Tick(now_ns / 1_000_000);
+        let mut void = Out::new(0);
+        void.shut();
+        Desk {
+            seat,
+            conns: Slab::new(),
+            wheel: Wheel::new(now),
+            wishes: VecDeque::new(),
+            datagrams: VecDeque::new(),
+            dirty: Vec::new(),
+            board,
+            pool,
+            spare: Spare::default(),
+            post,
+            letters: VecDeque::new(),
+            inbox,
+            random: Random::new(seed),
+            now,
+            now_ns,
+            clock: unix_seconds,
+            second: None,
+            exact: None,
+            draining: false,
+            out_max,
+            connections_max,
+            timers: Vec::new(),
+            tokens: 0,
+            void,
+        }
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        self.board.seat(usize::from(self.seat))
+    }
+
+    pub(crate) fn wish(&mut self, wish: Wish) {
+        self.wishes.push_back(wish);
+    }
+
+    pub(crate) fn unix_seconds(&mut self) -> u64 {
+        match self.second {
+            Some((at, seconds)) if at == self.now => seconds,
+            _ => {
+                let seconds = (self.clock)();
+                self.second = Some((self.now, seconds));
+                seconds
+            }
+        }
+    }
+
+    pub(crate) fn token(&mut self) -> Token {
+        self.tokens += 1;
+        Token(COUNTED | self.tokens)
+    }
+
+    pub(crate) fn wake_at(&mut self, at_ns: u64) -> Token {
+        let token = self.token();
+        self.exact = Some((at_ns, token));
+        token
+    }
+
+    /// The first tick that is at least `after` from now.
+    pub(crate) fn after(&self, after: Duration) -> Tick {
+        Tick(
+            self.now
+                .0
+                .saturating_add(u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 2)),
+        )
+    }
+
+    pub(crate) fn start_timer(&mut self, session: Key, after: Duration) -> Token {
+        let timer = self.wheel.insert(self.after(after), Alarm::Session(session));
+        let slot = session.slot as usize;
+        if self.timers.len() <= slot {
+            self.timers.resize_with(slot + 1, Timers::default);
+        }
+        self.timers[slot].add(timer);
+        Token(timer.into())
+    }
+
+    pub(crate) fn cancel_timer(&mut self, session: Key, timer: Token) -> bool {
+        let timer = TimerId::from(timer.0);
+        self.timer_over(session, timer) && self.wheel.cancel(timer).is_some()
+    }
+
+    /// A timer of a session is no more; `false` when it was not one of its timers.
+    pub(crate) fn timer_over(&mut self, session: Key, timer: TimerId) -> bool {
+        self.timers.get_mut(session.slot as usize).is_some_and(|timers| timers.remove(timer))
+    }
+
+    pub(crate) fn has_timers(&self, session: Key) -> bool {
+        self.timers.get(session.slot as usize).is_some_and(|timers| timers.one.is_some())
+    }
+
+    /// Takes back every timer of a session that ends.
+    pub(crate) fn cancel_timers(&mut self, session: Key) {
+        let Some(timers) = self.timers.get_mut(session.slot as usize) else { return };
+        let Timers { one, more } = std::mem::take(timers);
+        for timer in one.into_iter().chain(more.into_iter().flat_map(|more| *more)) {
+            self.wheel.cancel(timer);
+        }
+    }
+
+    pub(crate) fn waker(&self, session: Key) -> std::task::Waker {
+        self.inbox.word(session.slot, session.generation & ((1 << 28) - 1)).waker()
+    }
+
+    /// A leg of this session that may still be written to.
+    pub(crate) fn own(&mut self, session: Key, leg: Key) -> Option<&mut Conn> {
+        self.conns.get_mut(leg).filter(|conn| conn.session == session && conn.is_open())
+    }
+
+    pub(crate) fn out(&mut self, session: Key, leg: Key) -> &mut Out {
+        let Some(conn) = self.conns.get_mut(leg).filter(|conn| conn.session == session && conn.is_open())
+        else {
+            return &mut self.void;
+        };
+        if conn.set(Flag::Dirty, true) {
+            self.dirty.push(leg);
+        }
+        let (spare, out_max) = (&mut self.spare, self.out_max);
+        let out =
+            conn.out.get_or_insert_with(|| spare.outs.pop().unwrap_or_else(|| Box::new(Out::new(out_max))));
+        if !out.has_tail_buffer() {
+            out.set_tail(spare.tail());
+        }
+        out
+    }
+
+    pub(crate) fn add_leg(&mut self, conn: Conn) -> Result<Key, LegError> {
+        if self.conns.len() >= self.connections_max {
+            return Err(LegError::NoRoom);
+        }
+        self.conns.insert(conn).ok_or(LegError::NoRoom)
+    }
+
+    pub(crate) fn send_to(
+        &mut self,
+        session: Key,
+        leg: Key,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        chunk: Chunk,
+    ) -> Result<(), Full> {
+        let fits = self.datagrams.len() < DATAGRAMS_MAX;
+        if !fits || self.own(session, leg).is_none_or(|conn| conn.phase != Phase::Open) {
+            self.meter().datagrams_dropped.add(1);
+            return Err(Full);
+        }
+        self.datagrams.push_back(Datagram { leg, peer, local, chunk });
+        Ok(())
+    }
+
+    pub(crate) fn post(&mut self, to: Address, note: S::Note) -> Result<(), Full> {
+        let letter = Letter { to: to.session, note };
+        let sent = if to.seat != self.seat {
+            self.post.post(to.seat, letter).is_ok()
+        } else if self.letters.len() < LETTERS_MAX {
+            self.letters.push_back(letter);
+            true
+        } else {
+            false
+        };
+        let meter = self.meter();
+        if sent {
+            meter.notes_sent.add(1)
+        } else {
+            meter.notes_full.add(1)
+        }
+        if sent { Ok(()) } else { Err(Full) }
+    }
+}

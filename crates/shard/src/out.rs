@@ -1,0 +1,190 @@
+//! What a leg is still to send: a bounded queue of chunks, in order.
+//!
+//! Small writes are gathered into one buffer of ours, large ones stand as they came: a received buffer, shared bytes.
+//! It never submits; the seat takes a [`Gather`] out of it when no send of the leg is in flight. At its bound it takes
+//! nothing, remembers that, and the seat says `Drained` once when half of it is free again.
+
+use bytes::Bytes;
+use linux::{Chunk, Gather};
+use std::collections::VecDeque;
+
+/// Bytes on their way out of one leg.
+pub struct Out {
+    queue: VecDeque<Chunk>,
+    /// The copy that small writes are added to; stands behind `queue`.
+    tail: Vec<u8>,
+    /// Bytes in `queue` and `tail`.
+    queued: usize,
+    /// Bytes in the send that is in flight.
+    flight: usize,
+    max: usize,
+    /// Somebody found it full and waits for `Drained`.
+    full: bool,
+    /// Nothing may be added any more.
+    shut: bool,
+}
+
+impl Out {
+    pub(crate) fn new(max: usize) -> Out {
+        Out { queue: VecDeque::new(), tail: Vec::new(), queued: 0, flight: 0, max, full: false, shut: false }
+    }
+
+    /// Bytes that may still be added. Less than a caller needs counts as found full: see [`Out::reserve`].
+    pub fn room(&self) -> usize {
+        if self.shut { 0 } else { self.max.saturating_sub(self.queued + self.flight) }
+    }
+
+    /// Whether `n` bytes fit (`n` is cut to the whole bound). When not, `Drained` will come once there is room again.
+    pub fn reserve(&mut self, n: usize) -> bool {
+        let fits = self.room() >= n.min(self.max);
+        self.full |= !fits;
+        fits
+    }
+
+    /// Adds a chunk without a copy. Gives it back when it does not fit; `Drained` will come.
+    pub fn push(&mut self, chunk: Chunk) -> Result<(), Chunk> {
+        if self.room() < chunk.len() {
+            self.full = true;
+            return Err(chunk);
+        }
+        self.seal();
+        self.queued += chunk.len();
+        self.queue.push_back(chunk);
+        Ok(())
+    }
+
+    /// Adds a copy of `bytes`, all or nothing. `false` when they do not fit; `Drained` will come.
+    pub fn copy(&mut self, bytes: &[u8]) -> bool {
+        self.write(bytes.len(), |to| to.extend_from_slice(bytes))
+    }
+
+    /// Adds static bytes without a copy, all or nothing.
+    pub fn fixed(&mut self, bytes: &'static [u8]) -> bool {
+        self.push(Chunk::Shared(Bytes::from_static(bytes))).is_ok()
+    }
+
+    /// Lets `write` append at most `most` bytes to the copy in the making. `false`, and `write` is not called, when
+    /// `most` bytes do not fit; `Drained` will come.
+    pub fn write(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if !self.reserve(most) {
+            return false;
+        }
+        let before = self.tail.len();
+        write(&mut self.tail);
+        let written = self.tail.len() - before;
+        debug_assert!(written <= most, "wrote {written} of at most {most} bytes");
+        self.queued += written;
+        true
+    }
+
+    /// Whether nothing is queued and nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.queued == 0 && self.flight == 0
+    }
+
+    /// Bytes queued or in flight.
+    pub fn len(&self) -> usize {
+        self.queued + self.flight
+    }
+
+    /// Bytes not yet given to a send.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(crate) fn in_flight(&self) -> bool {
+        self.flight > 0
+    }
+
+    /// Found full before and half empty now: true once per time it was found full.
+    pub(crate) fn take_drained(&mut self) -> bool {
+        let drained = self.full && !self.shut && self.len() <= self.max / 2;
+        self.full &= !drained;
+        drained
+    }
+
+    /// Whether somebody waits for `Drained`.
+    pub(crate) fn waits(&self) -> bool {
+        self.full
+    }
+
+    /// Nothing can be added from now on; what is queued still leaves.
+    pub(crate) fn shut(&mut self) {
+        self.shut = true;
+        self.full = false;
+    }
+
+    /// Drops what is queued. What is in flight stays the ring's.
+    pub(crate) fn discard(&mut self) {
+        self.queue.clear();
+        self.tail.clear();
+        self.queued = 0;
+        self.shut();
+    }
+
+    /// Moves queued chunks into `gather`, at most `bytes_max` and as many as it holds. `fresh` becomes the next copy buffer.
+    pub(crate) fn gather(&mut self, gather: &mut Gather, bytes_max: usize, fresh: impl FnOnce() -> Vec<u8>) {
+        debug_assert!(!self.in_flight() && gather.is_empty());
+        while !gather.is_full() && gather.bytes() < bytes_max {
+            let Some(mut chunk) = self.queue.pop_front() else { break };
+            let left = bytes_max - gather.bytes();
+            if chunk.len() > left && !matches!(chunk, Chunk::Copied(_)) {
+                gather.push(chunk.split_to(left));
+                self.queue.push_front(chunk);
+            } else if !chunk.is_empty() {
+                gather.push(chunk);
+            }
+        }
+        if self.queue.is_empty() && !self.tail.is_empty() && !gather.is_full() && gather.bytes() < bytes_max {
+            gather.push(Chunk::Copied(std::mem::replace(&mut self.tail, fresh()).into()));
+        }
+        self.queued -= gather.bytes();
+        self.flight = gather.bytes();
+    }
+
+    /// A send reported `sent` bytes.
+    pub(crate) fn sent(&mut self, sent: usize) {
+        self.flight -= sent;
+    }
+
+    /// The send in flight ended without sending the rest of its bytes, and they will not be sent again.
+    pub(crate) fn lost(&mut self) {
+        self.flight = 0;
+    }
+
+    /// Replaces queued leases by copies, so that their buffers go back. Returns the bytes copied.
+    pub(crate) fn unlease(&mut self) -> u64 {
+        let mut copied = 0;
+        for chunk in self.queue.iter_mut().filter(|c| c.is_lease()) {
+            copied += chunk.len() as u64;
+            *chunk = Chunk::Copied(chunk.to_vec().into());
+        }
+        copied
+    }
+
+    /// Buffers that queued leases hold.
+    pub(crate) fn leases(&self) -> usize {
+        self.queue.iter().filter(|c| c.is_lease()).count()
+    }
+
+    /// The emptied copy buffer, for use again.
+    pub(crate) fn take_tail(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.tail)
+    }
+
+    pub(crate) fn set_tail(&mut self, tail: Vec<u8>) {
+        debug_assert!(self.tail.is_empty() && tail.is_empty());
+        self.tail = tail;
+    }
+
+    pub(crate) fn has_tail_buffer(&self) -> bool {
+        self.tail.capacity() > 0
+    }
+
+    /// Closes the copy in the making, so that what comes next stands behind it.
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.queue.push_back(Chunk::Copied(std::mem::take(&mut self.tail).into()));
+        }
+    }
+}

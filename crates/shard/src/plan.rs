@@ -1,0 +1,218 @@
+//! What an engine is to run, and the handles to what it runs. Checked whole before the first thread starts.
+
+use crate::meter::{Board, Snapshot};
+use linux::ring::Features;
+use linux::wake::Parker;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Everything an engine needs to know. The defaults are those of `ringmill`.
+#[derive(Clone)]
+pub struct Plan {
+    /// The core of each seat; `None` leaves a seat unpinned. At least one, at most 4,096.
+    pub cores: Vec<Option<usize>>,
+    /// What to listen on, on every seat that a listener names.
+    pub listeners: Vec<Listen>,
+    /// Most legs of one seat. At the bound accept stops and `accepts_paused` counts.
+    pub connections_max: usize,
+    /// Connections that wait to be accepted, a listener (listen(2); the kernel caps it at net.core.somaxconn).
+    pub backlog: u32,
+    /// Receive buffers of each seat.
+    pub pool: linux::pool::Plan,
+    /// How long a seat looks for work before it sleeps; 0 sleeps at once.
+    pub spin: Duration,
+    /// When a send goes out by `SEND_ZC`.
+    pub zero_copy: ZeroCopy,
+    /// A leg on which nothing moved for so long is closed; `None` is never.
+    pub idle: Option<Duration>,
+    /// How long a drain may take before what is left is aborted.
+    pub drain: Duration,
+    /// Most bytes of output that one leg queues, in bytes.
+    pub out_max: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            cores: vec![None],
+            listeners: Vec::new(),
+            connections_max: 100_000,
+            backlog: 4096,
+            pool: linux::pool::Plan::default(),
+            spin: Duration::ZERO,
+            zero_copy: ZeroCopy::Auto,
+            idle: None,
+            drain: Duration::from_secs(10),
+            out_max: 256 * 1024,
+        }
+    }
+}
+
+/// One listener. Each of its seats has a socket of its own on the same address (SO_REUSEPORT, socket(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Stream or datagram.
+    pub transport: Transport,
+    /// Where; port 0 lets the kernel choose one, the same for all seats.
+    pub address: SocketAddr,
+    /// For `[::]`: `true` leaves IPv4 out, `false` takes it in (dual stack).
+    pub v6only: bool,
+    /// The only seat that has it, or all.
+    pub seat: Option<u16>,
+}
+
+pub use linux::net::Transport;
+
+/// When a send goes out by `SEND_ZC` from registered memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// From 32 KiB on; given up on a leg whose sends the kernel reports as copied (loopback and veth always do).
+    Auto,
+    /// Never.
+    Off,
+    /// From this many bytes on, whatever the kernel reports.
+    AtLeast(u32),
+}
+
+/// What is to become of the run. One per run, shared by all who may say so.
+#[derive(Clone, Default)]
+pub struct Control(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: AtomicU8,
+    /// Locked when a seat starts and when a run is told to stop, never on the way of a byte.
+    parkers: Mutex<Vec<&'static Parker>>,
+}
+
+/// How far a run has been told to stop. It only moves down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    Run,
+    /// Accept nothing new, let what is begun end.
+    Drain,
+    /// Now.
+    Abort,
+}
+
+impl Control {
+    /// Lets every seat drain. Returns at once.
+    pub fn drain(&self) {
+        self.tell(Stop::Drain);
+    }
+
+    /// Ends every seat now; what lives is reset. Returns at once.
+    pub fn abort(&self) {
+        self.tell(Stop::Abort);
+    }
+
+    /// How far the run has been told to stop.
+    pub fn stop(&self) -> Stop {
+        match self.0.state.load(Ordering::Acquire) {
+            0 => Stop::Run,
+            1 => Stop::Drain,
+            _ => Stop::Abort,
+        }
+    }
+
+    pub(crate) fn add(&self, parker: &'static Parker) {
+        self.0.parkers.lock().expect("nothing panics under this lock").push(parker);
+    }
+
+    fn tell(&self, stop: Stop) {
+        self.0.state.fetch_max(stop as u8, Ordering::SeqCst);
+        self.0.parkers.lock().expect("nothing panics under this lock").iter().for_each(|p| p.notify());
+    }
+}
+
+/// What a seat says of itself once it serves.
+#[derive(Clone, Debug)]
+pub struct SeatInfo {
+    /// The core it is pinned to.
+    pub core: Option<usize>,
+    /// What the kernel gave its ring, and what is missing and why.
+    pub features: Features,
+    /// Its real bound on connections, after the descriptors there are.
+    pub connections_max: usize,
+}
+
+/// A run that serves.
+pub struct Running {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) seats: Vec<SeatInfo>,
+    pub(crate) control: Control,
+    pub(crate) board: Arc<Board>,
+    pub(crate) threads: Vec<JoinHandle<SeatReport>>,
+}
+
+impl Running {
+    /// The bound address of each listener of the plan, in its order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What each seat says of itself.
+    pub fn seats(&self) -> &[SeatInfo] {
+        &self.seats
+    }
+
+    /// The handle to stop it.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The live counters.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Whether every seat has ended, so that `join` returns at once.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(|t| t.is_finished())
+    }
+
+    /// Waits until every seat has ended. A seat that panicked makes this panic.
+    pub fn join(self) -> Report {
+        let seats =
+            self.threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        Report { seats: seats.collect() }
+    }
+}
+
+/// The end of one seat.
+#[derive(Clone, Debug)]
+pub struct SeatReport {
+    /// The core it was pinned to.
+    pub core: Option<usize>,
+    /// Its counters.
+    pub counts: Snapshot,
+    /// Submissions without a last completion: 0 after a drain.
+    pub in_flight_at_exit: u64,
+    /// Buffers not given back: 0 after a drain.
+    pub buffers_lent_at_exit: u64,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// One per seat, in the order of the plan.
+    pub seats: Vec<SeatReport>,
+}
+
+/// Why an engine could not start. Nothing runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The ring: switched off, too old a kernel, memory.
+    #[error(transparent)]
+    Ring(#[from] linux::ring::RingError),
+    /// Sockets, cores, limits.
+    #[error(transparent)]
+    Linux(#[from] linux::Error),
+    /// A plan that cannot be.
+    #[error("{0}")]
+    Plan(String),
+}

@@ -1,0 +1,294 @@
+//! Received bytes on their way to the service, what is kept of them, pipes, and the peer's end.
+//!
+//! Bytes the service does not take are kept in order and offered again when something changed. Buffers are a shared
+//! resource: what is kept for long is copied out of them, so that no peer can hold them.
+
+use super::{LEASES_MAX, Pipe, Port, Ready, Seat, bytes_in};
+use crate::conn::{Flag, Phase};
+use crate::input::{Input, Packet};
+use crate::service::{Event, Leg, LegError, Service, Token};
+use crate::slab::Key;
+use linux::{Chunk, Lease};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+impl<S: Service> Seat<S> {
+    /// Bytes came, never none. `pieces` is left empty.
+    pub(crate) fn received<P: Port>(&mut self, leg: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return pieces.clear() };
+        let bytes = bytes_in(pieces);
+        conn.active = now;
+        self.desk.board.seat(usize::from(self.desk.seat)).bytes_in.add(bytes as u64);
+        if conn.phase != Phase::Open || conn.is(Flag::EofTold) {
+            pieces.clear();
+            return self.discard(leg, bytes, port);
+        }
+        if let Some(mut kept) = conn.input.take() {
+            kept.append(pieces);
+            std::mem::swap(&mut *kept, pieces);
+            self.desk.spare.keep_input(kept);
+        } else if conn.pipe.is_none() && !conn.is(Flag::Paused) {
+            return self.offer(leg, pieces, port);
+        }
+        if conn.pipe.is_some() {
+            self.keep(leg, pieces, port);
+            self.pump(leg, port);
+        } else if conn.is(Flag::Paused) {
+            self.keep(leg, pieces, port);
+        } else {
+            self.offer(leg, pieces, port);
+        }
+    }
+
+    /// A datagram came.
+    pub(crate) fn datagram<P: Port>(
+        &mut self,
+        leg: Key,
+        bytes: &Lease,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        port: &mut P,
+    ) {
+        let Some(conn) = self.desk.conns.get(leg).filter(|conn| conn.is_open()) else { return };
+        let session = conn.session;
+        self.desk.meter().bytes_in.add(bytes.len() as u64);
+        self.deliver(session, Event::Datagram(Leg(leg), Packet { bytes, peer, local }), port);
+    }
+
+    /// The peer finished sending.
+    pub(crate) fn eof<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        conn.set(Flag::EofSeen, true);
+        match conn.phase {
+            Phase::Open => self.tell_eof(leg, port),
+            Phase::Lingering => self.shut(leg, false, port),
+            _ => {}
+        }
+    }
+
+    pub(super) fn pause<P: Port>(&mut self, leg: Key, on: bool, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if conn.set(Flag::Paused, on) {
+            self.hear(leg, port);
+            if !on {
+                self.offer_soon(leg);
+            }
+        }
+    }
+
+    /// Offers a leg's unread input before the seat waits.
+    pub(super) fn offer_soon(&mut self, leg: Key) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if conn.set(Flag::Offered, true) {
+            self.ready.push_back(Ready::Offer(leg));
+        }
+    }
+
+    pub(super) fn offer_again<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        conn.set(Flag::Offered, false);
+        if conn.phase != Phase::Open {
+            return;
+        }
+        if conn.pipe.is_some() {
+            return self.pump(leg, port);
+        }
+        if !conn.is(Flag::Paused)
+            && let Some(mut kept) = conn.input.take()
+        {
+            self.offer(leg, &mut kept, port);
+            kept.clear();
+            self.desk.spare.keep_input(kept);
+        }
+        self.tell_eof(leg, port);
+    }
+
+    /// Lends `pieces` to the service and keeps what it leaves.
+    fn offer<P: Port>(&mut self, leg: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
+        let Some(conn) = self.desk.conns.get(leg) else { return pieces.clear() };
+        let session = conn.session;
+        let mut copied = 0;
+        // Delivered by hand: the wishes of this call are carried out after its leftovers are in place.
+        let Some(owner) = self.sessions.get_mut(session).filter(|s| s.ending.is_none()) else {
+            return pieces.clear();
+        };
+        let before = if pieces.len() == 1 { pieces[0].len() } else { bytes_in(pieces) };
+        let mut io = crate::io::Io { desk: &mut self.desk, session };
+        let input = Input::new(pieces, &mut copied);
+        let next = self.service.on(&mut owner.state, Event::Bytes(Leg(leg), input), &mut io);
+        if copied > 0 {
+            self.desk.meter().bytes_copied.add(copied);
+        }
+        if pieces.is_empty() {
+            self.hear(leg, port);
+            self.settle(session, next, port);
+            return self.flush_large(leg, port);
+        }
+        let after = bytes_in(pieces);
+        self.keep(leg, pieces, port);
+        self.settle(session, next, port);
+        let stuck = self.desk.conns.get(leg).is_some_and(|conn| {
+            conn.phase == Phase::Open && !conn.is(Flag::Paused) && !conn.output_waits() && conn.pipe.is_none()
+        });
+        if stuck && after == before && after >= S::INPUT_MAX {
+            self.desk.meter().input_full.add(1);
+            self.failed(leg, LegError::InputFull, port);
+        }
+    }
+
+    /// Puts unread pieces away. Buffers that would be held for a few bytes, or past the leg's or the pool's share, are
+    /// copied and go back.
+    fn keep<P: Port>(&mut self, leg: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
+        let half = self.desk.pool.lent() > self.desk.pool.count() / 2;
+        let small = self.desk.pool.buffer_bytes() as usize / 4;
+        let mut copied = 0;
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            if piece.is_lease() && (half || index >= LEASES_MAX || piece.len() < small) {
+                copied += piece.len() as u64;
+                *piece = Chunk::Copied(piece.to_vec().into());
+            }
+        }
+        if copied > 0 {
+            self.desk.meter().bytes_copied.add(copied);
+        }
+        let mut kept = self.desk.spare.input();
+        std::mem::swap(&mut *kept, pieces);
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        debug_assert!(conn.input.is_none());
+        conn.input = Some(kept);
+        // A service that leaves input because its output is full need not say so.
+        if let Some(out) = conn.out.as_mut().filter(|out| out.room() == 0) {
+            out.reserve(1);
+        }
+        self.hear(leg, port);
+    }
+
+    /// Tells the engine whether to receive on this leg, when that changed.
+    pub(super) fn hear<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        let deaf = match &conn.input {
+            _ if conn.is(Flag::Datagram) => false,
+            None => conn.is(Flag::Paused),
+            Some(_) if conn.is(Flag::Paused) || conn.output_waits() || conn.pipe.is_some() => true,
+            Some(input) => bytes_in(input) >= S::INPUT_MAX,
+        };
+        if conn.set(Flag::Deaf, deaf) && conn.phase == Phase::Open {
+            port.receive(leg, !deaf);
+        }
+    }
+
+    /// Tells the end, once what came before it was offered and nothing holds it back.
+    fn tell_eof<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if !conn.is(Flag::EofSeen) || conn.is(Flag::EofTold) || conn.phase != Phase::Open {
+            return;
+        }
+        let held = conn.has_input() && (conn.output_waits() || conn.pipe.is_some());
+        if held || conn.is(Flag::Paused) {
+            return;
+        }
+        conn.set(Flag::EofTold, true);
+        let session = conn.session;
+        if let Some(pipe) = conn.pipe.take() {
+            self.ready.push_back(Ready::Done(session, pipe.token, pipe.moved));
+            self.run_done(session, port);
+        }
+        self.deliver(session, Event::Eof(Leg(leg)), port);
+        if let Some(mut kept) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.take()) {
+            kept.clear();
+            self.desk.spare.keep_input(kept);
+        }
+    }
+
+    pub(super) fn start_pipe<P: Port>(
+        &mut self,
+        session: Key,
+        from: Key,
+        to: Key,
+        n: u64,
+        token: Token,
+        port: &mut P,
+    ) {
+        let ours = self.desk.own(session, to).is_some();
+        let Some(conn) = self.desk.own(session, from).filter(|c| ours && n > 0 && !c.is(Flag::EofTold))
+        else {
+            return self.ready.push_back(Ready::Done(session, token, 0));
+        };
+        if let Some(old) = conn.pipe.replace(Pipe::boxed(to, token, n)) {
+            self.ready.push_back(Ready::Done(session, old.token, old.moved));
+        }
+        self.pause(from, false, port);
+        self.offer_soon(from);
+    }
+
+    /// Moves unread input through a leg's pipe, as far as there is room.
+    fn pump<P: Port>(&mut self, from: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(from) else { return };
+        let session = conn.session;
+        let Some(mut pipe) = conn.pipe.take() else { return };
+        let mut kept = conn.input.take().unwrap_or_else(|| self.desk.spare.input());
+        let mut full = false;
+        let open = self.desk.own(session, pipe.to).is_some();
+        while open && pipe.left > 0 && !full {
+            let Some(mut piece) = kept.pop_front() else { break };
+            let out = self.desk.out(session, pipe.to);
+            let n = piece.len().min(out.room()).min(usize::try_from(pipe.left).unwrap_or(usize::MAX));
+            full = !out.reserve(1);
+            if n > 0 {
+                let whole = n == piece.len();
+                let part = if whole {
+                    std::mem::replace(&mut piece, Chunk::Shared(bytes::Bytes::new()))
+                } else {
+                    piece.split_to(n)
+                };
+                pipe.left -= n as u64;
+                pipe.moved += n as u64;
+                let pushed = out.push(part);
+                debug_assert!(pushed.is_ok(), "there was room for it");
+            }
+            if !piece.is_empty() {
+                kept.push_front(piece);
+            }
+        }
+        let conn = self.desk.conns.get_mut(from).expect("its pipe is being pumped");
+        let over = pipe.left == 0 || !open;
+        if kept.is_empty() {
+            self.desk.spare.keep_input(kept);
+        } else {
+            conn.input = Some(kept);
+        }
+        if over {
+            self.ready.push_back(Ready::Done(session, pipe.token, pipe.moved));
+            self.offer_soon(from);
+        } else {
+            conn.pipe = Some(pipe);
+        }
+        self.hear(from, port);
+        self.tell_eof(from, port);
+    }
+
+    /// Room appeared in `to`: pumps the pipes that lead to it. `true` when there is one.
+    pub(super) fn pump_into<P: Port>(&mut self, to: Key, port: &mut P) -> bool {
+        let Some(session) = self.desk.conns.get(to).map(|conn| conn.session) else { return false };
+        let leads =
+            |leg: &Key| self.desk.conns.get(*leg).and_then(|c| c.pipe.as_ref()).is_some_and(|p| p.to == to);
+        let Some(from) = self.legs(session).find(leads) else { return false };
+        self.pump(from, port);
+        true
+    }
+
+    /// Ends the pipes from and to a leg that is going.
+    pub(super) fn end_pipes(&mut self, leg: Key) {
+        let Some(session) = self.desk.conns.get(leg).map(|conn| conn.session) else { return };
+        let mut next = self.sessions.get(session).and_then(|s| s.legs);
+        while let Some(from) = next {
+            let Some(conn) = self.desk.conns.get_mut(from) else { return };
+            next = conn.sibling;
+            if let Some(pipe) = conn.pipe.take_if(|pipe| from == leg || pipe.to == leg) {
+                self.ready.push_back(Ready::Done(session, pipe.token, pipe.moved));
+                self.offer_soon(from);
+            }
+        }
+    }
+}

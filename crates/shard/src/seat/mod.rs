@@ -1,0 +1,370 @@
+//! One core's sessions: who they are, what is delivered to them, and what becomes of their wishes.
+//!
+//! Shared by every engine. The engine tells the seat what happened (`accepted`, `received`, `sent`, `closed` ...); the
+//! seat calls the service and tells the engine what to do through its [`Port`]. The seat never makes a system call, and
+//! a port never calls back into the seat: what an engine learns while it acts waits in the engine's own queue.
+//!
+//! - `mod.rs`: sessions, delivery, wishes
+//! - `input.rs`: received bytes, what is kept of them, pipes, the peer's end
+//! - `output.rs`: flushing, what was sent, closing
+//! - `time.rs`: alarms, notes, wakes, drain
+
+mod input;
+mod output;
+mod time;
+
+use crate::conn::{Conn, Flag, Phase, Pipe};
+use crate::desk::{Alarm, Datagram, Desk, Wish};
+use crate::io::{Connect, Io};
+use crate::service::{End, Event, Leg, LegError, ListenerId, Next, Origin, Outcome, Service, Token};
+use crate::slab::{Key, Slab};
+use crate::wheel::Tick;
+use linux::{Chunk, Gather};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What a seat asks its engine to do. Each is begun at once and ends with a call to the seat in a later step.
+pub(crate) trait Port {
+    /// Receive on this leg, or stop doing so. What was received meanwhile may still come.
+    fn receive(&mut self, leg: Key, on: bool);
+    /// Send all of it. Ends with [`Seat::sent`]. Never called while another send of the leg is in flight.
+    fn send(&mut self, leg: Key, gather: Box<Gather>, zero_copy: bool);
+    /// Send a datagram, or drop it and count that.
+    fn send_to(&mut self, datagram: Datagram);
+    /// Send FIN. Called once, when all output is flushed.
+    fn finish(&mut self, leg: Key);
+    /// Let go of the leg, by a reset if `abort`. Ends with [`Seat::closed`] once nothing of it is in flight.
+    fn close(&mut self, leg: Key, abort: bool);
+    /// Connect it. Ends with [`Seat::opened`] or [`Seat::failed`].
+    fn connect(&mut self, leg: Key, to: &Connect);
+}
+
+pub(crate) struct Seat<S: Service> {
+    pub(crate) desk: Desk<S>,
+    service: S,
+    sessions: Slab<Session<S>>,
+    /// What is to be delivered without the world's doing; empty before the seat waits.
+    ready: VecDeque<Ready>,
+    limits: Limits,
+    root: Key,
+    drain_until: Tick,
+    woken: Vec<(u32, u32)>,
+}
+
+struct Session<S: Service> {
+    state: S::Session,
+    legs: Option<Key>,
+    /// Why it is ending; nothing is delivered to it any more.
+    ending: Option<End>,
+    root: bool,
+    /// It was told of the drain.
+    drained: bool,
+}
+
+/// The bounds a seat keeps by itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) drain: Duration,
+    /// Sends from this many bytes on go out without a copy in the kernel.
+    pub(crate) zero_copy_bytes: Option<usize>,
+}
+
+enum Ready {
+    /// Offer a leg's unread input, or tell its end.
+    Offer(Key),
+    Done(Key, Token, u64),
+    /// End the session if nothing can happen to it any more.
+    Orphan(Key),
+    Drain(Key),
+}
+
+/// The session of a leg that has none yet.
+const NOBODY: Key = Key { slot: u32::MAX, generation: 0 };
+/// Buffers that one leg may hold across turns.
+const LEASES_MAX: usize = 16;
+/// Bytes of one send.
+const SEND_BYTES_MAX: usize = 1 << 20;
+/// Output that is flushed before the end of the turn.
+const FLUSH_BYTES: usize = 64 << 10;
+/// What a lingering leg discards, and for how long (RFC 9112, section 9.6, leaves both open).
+const LINGER_BYTES: u32 = 256 << 10;
+const LINGER: Duration = Duration::from_secs(2);
+
+impl<S: Service> Seat<S> {
+    pub(crate) fn new(service: S, desk: Desk<S>, limits: Limits) -> Seat<S> {
+        let (sessions, ready, woken) = (Slab::new(), VecDeque::new(), Vec::new());
+        Seat { desk, service, sessions, ready, limits, root: NOBODY, drain_until: Tick(0), woken }
+    }
+
+    /// Opens the root session. Its datagram listeners follow by [`Seat::bound`].
+    pub(crate) fn open_root<P: Port>(&mut self, port: &mut P) -> Key {
+        let root = self.open(Origin::Root, None, port).expect("an empty slab has room for the root session");
+        self.sessions.get_mut(root).expect("it was opened just now").root = true;
+        self.root = root;
+        root
+    }
+
+    /// A datagram listener is there; returns its leg.
+    pub(crate) fn bound<P: Port>(&mut self, root: Key, listener: ListenerId, port: &mut P) -> Option<Key> {
+        let mut conn = Conn::new(root, listener, Phase::Open, self.desk.now);
+        conn.set(Flag::Datagram, true);
+        let leg = self.desk.add_leg(conn).ok()?;
+        self.adopt(root, leg);
+        self.deliver(root, Event::Bound(Leg(leg), listener), port);
+        Some(leg)
+    }
+
+    /// Whether another leg fits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.desk.conns.len() < self.desk.connections_max
+    }
+
+    /// Reserves the leg of a connection that was accepted. The engine prepares its side, then calls [`Seat::accepted`].
+    pub(crate) fn reserve(&mut self, listener: ListenerId) -> Option<Key> {
+        // The session is not known yet; `accepted` sets it before anything else can happen to the leg.
+        let conn = Conn::new(NOBODY, listener, Phase::Open, self.desk.now);
+        self.desk.add_leg(conn).ok()
+    }
+
+    /// The engine is ready to act on a reserved leg: its session begins.
+    pub(crate) fn accepted<P: Port>(&mut self, leg: Key, listener: ListenerId, port: &mut P) {
+        let meter = self.desk.meter();
+        meter.accepted.add(1);
+        meter.connections.inc();
+        if self.open(Origin::Accepted(Leg(leg), listener), Some(leg), port).is_none() {
+            self.shut(leg, true, port);
+            return;
+        }
+        if let Some(idle) = self.limits.idle {
+            self.arm(leg, idle, Alarm::Idle);
+        }
+    }
+
+    /// A connect succeeded.
+    pub(crate) fn opened<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get_mut(leg).filter(|c| c.phase == Phase::Connecting) else {
+            return;
+        };
+        conn.phase = Phase::Open;
+        conn.active = now;
+        let (session, deaf) = (conn.session, conn.is(Flag::Deaf));
+        conn.set(Flag::Counted, true);
+        self.desk.meter().connections.inc();
+        port.receive(leg, !deaf);
+        self.deliver(session, Event::Opened(Leg(leg)), port);
+        if let Some(idle) = self.limits.idle {
+            self.arm(leg, idle, Alarm::Idle);
+        }
+        self.mark_dirty(leg);
+    }
+
+    /// The leg is gone. What it still had to say is dropped.
+    pub(crate) fn failed<P: Port>(&mut self, leg: Key, error: LegError, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        let (phase, session) = (conn.phase, conn.session);
+        if phase == Phase::Closed {
+            return;
+        }
+        self.end_pipes(leg);
+        self.shut(leg, error != LegError::Reset, port);
+        if phase <= Phase::Open {
+            self.run_done(session, port);
+            self.deliver(session, Event::Failed(Leg(leg), error), port);
+        }
+    }
+
+    /// Nothing of the leg is in flight any more and its descriptor is gone: the slot may be used again.
+    pub(crate) fn closed(&mut self, leg: Key) {
+        let Some(conn) = self.desk.conns.remove(leg) else { return };
+        debug_assert_eq!(conn.phase, Phase::Closed);
+        if conn.is(Flag::Counted) {
+            let meter = self.desk.meter();
+            meter.closed.add(1);
+            meter.connections.dec();
+        }
+        if let Some(mut out) = conn.out {
+            out.discard();
+            out.lost();
+            self.desk.spare.keep_out(out);
+        }
+        self.disown(conn.session, leg, conn.sibling);
+        self.ready.push_back(Ready::Orphan(conn.session));
+    }
+
+    /// Delivers what waits for no one, and flushes. After it nothing is left to do until the world moves, except what
+    /// [`Seat::is_ready`] says.
+    pub(crate) fn run<P: Port>(&mut self, port: &mut P) {
+        // What becomes ready while this runs waits for the next turn: completions get their share too.
+        for _ in 0..self.ready.len() {
+            let Some(ready) = self.ready.pop_front() else { break };
+            match ready {
+                Ready::Offer(leg) => self.offer_again(leg, port),
+                Ready::Done(session, token, moved) => {
+                    self.deliver(session, Event::Done(token, Outcome::Piped(moved)), port);
+                }
+                Ready::Orphan(session) => self.check_orphan(session),
+                Ready::Drain(session) => self.deliver_drain(session, port),
+            }
+        }
+        while let Some(letter) = self.desk.letters.pop_front() {
+            self.deliver(letter.to, Event::Note(letter.note), port);
+        }
+        self.flush_dirty(port);
+    }
+
+    /// Whether [`Seat::run`] has more to do.
+    pub(crate) fn is_ready(&self) -> bool {
+        let post = !self.desk.post.is_empty();
+        post || !self.ready.is_empty() || !self.desk.letters.is_empty() || !self.desk.dirty.is_empty()
+    }
+
+    /// Whether a drain has come to its end: no session is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.desk.draining && self.sessions.is_empty() && self.desk.conns.is_empty()
+    }
+
+    fn open<P: Port>(&mut self, origin: Origin, leg: Option<Key>, port: &mut P) -> Option<Key> {
+        let (service, desk) = (&mut self.service, &mut self.desk);
+        let key = self.sessions.insert_with(|key| {
+            if let Some(conn) = leg.and_then(|leg| desk.conns.get_mut(leg)) {
+                conn.session = key;
+                conn.set(Flag::Counted, true);
+            }
+            let state = service.open(origin, &mut Io { desk, session: key });
+            Session { state, legs: leg, ending: None, root: false, drained: false }
+        })?;
+        if let Some(leg) = leg
+            && self.desk.conns.get(leg).is_some_and(|conn| !conn.is(Flag::Paused))
+        {
+            port.receive(leg, true);
+        }
+        if self.desk.draining {
+            self.ready.push_back(Ready::Drain(key));
+        }
+        self.settle(key, Next::Stay, port);
+        Some(key)
+    }
+
+    /// Calls the service, then carries out what it wished.
+    fn deliver<P: Port>(&mut self, key: Key, event: Event<'_, S>, port: &mut P) {
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.ending.is_none()) else { return };
+        let next = self.service.on(&mut session.state, event, &mut Io { desk: &mut self.desk, session: key });
+        self.settle(key, next, port);
+    }
+
+    #[inline]
+    fn settle<P: Port>(&mut self, key: Key, next: Next, port: &mut P) {
+        while let Some(wish) = self.desk.wishes.pop_front() {
+            self.grant(key, wish, port);
+        }
+        while let Some(datagram) = self.desk.datagrams.pop_front() {
+            port.send_to(datagram);
+        }
+        if next == Next::Close {
+            self.end_session(key, End::Closed, port);
+        }
+    }
+
+    fn grant<P: Port>(&mut self, session: Key, wish: Wish, port: &mut P) {
+        match wish {
+            Wish::Connect(leg, to) => {
+                self.adopt(session, leg);
+                self.arm(leg, to.deadline, Alarm::Connect);
+                port.connect(leg, &to);
+            }
+            Wish::Pipe { session, from, to, n, token } => self.start_pipe(session, from, to, n, token, port),
+            Wish::Pause(leg, _) | Wish::Finish(leg) | Wish::Close(leg) | Wish::Abort(leg)
+                if self.desk.own(session, leg).is_none() => {}
+            Wish::Pause(leg, on) => self.pause(leg, on, port),
+            Wish::Finish(leg) => self.finish(leg),
+            Wish::Close(leg) => self.close(leg, port),
+            Wish::Abort(leg) => {
+                self.end_pipes(leg);
+                self.shut(leg, true, port);
+            }
+        }
+    }
+
+    /// The session hears nothing from now on; it is gone when its last leg is.
+    fn end_session<P: Port>(&mut self, key: Key, why: End, port: &mut P) {
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.ending.is_none()) else { return };
+        session.ending = Some(why);
+        let mut next = session.legs;
+        while let Some(leg) = next {
+            next = self.desk.conns.get(leg).and_then(|conn| conn.sibling);
+            if why == End::Aborted { self.shut(leg, true, port) } else { self.close(leg, port) }
+        }
+        self.ready.push_back(Ready::Orphan(key));
+    }
+
+    /// Ends a session that has no leg and either wants to end or can never be called again.
+    fn check_orphan(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.legs.is_none()) else { return };
+        let why = match session.ending {
+            Some(why) => why,
+            None if session.root || self.desk.has_timers(key) => return,
+            None => End::Orphan,
+        };
+        if why == End::Orphan {
+            self.desk.meter().orphans.add(1);
+        }
+        self.desk.cancel_timers(key);
+        let session = self.sessions.remove(key).expect("it was there just now");
+        self.service.end(session.state, why);
+    }
+
+    fn adopt(&mut self, session: Key, leg: Key) {
+        let Some(owner) = self.sessions.get_mut(session) else { return };
+        if let Some(conn) = self.desk.conns.get_mut(leg) {
+            conn.sibling = owner.legs.replace(leg);
+        }
+    }
+
+    fn disown(&mut self, session: Key, leg: Key, sibling: Option<Key>) {
+        let Some(owner) = self.sessions.get_mut(session) else { return };
+        let mut at = &mut owner.legs;
+        if *at == Some(leg) {
+            *at = sibling;
+            return;
+        }
+        while let Some(other) = *at {
+            let Some(conn) = self.desk.conns.get_mut(other) else { return };
+            at = &mut conn.sibling;
+            if *at == Some(leg) {
+                *at = sibling;
+                return;
+            }
+        }
+    }
+
+    fn legs(&self, session: Key) -> impl Iterator<Item = Key> + '_ {
+        let first = self.sessions.get(session).and_then(|s| s.legs);
+        std::iter::successors(first, |leg| self.desk.conns.get(*leg).and_then(|conn| conn.sibling))
+    }
+
+    /// Delivers at once the ends of pipes that wait: they come before the failure that ended them.
+    fn run_done<P: Port>(&mut self, session: Key, port: &mut P) {
+        for _ in 0..self.ready.len() {
+            match self.ready.pop_front() {
+                Some(Ready::Done(of, token, moved)) if of == session => {
+                    self.deliver(session, Event::Done(token, Outcome::Piped(moved)), port);
+                }
+                Some(other) => self.ready.push_back(other),
+                None => return,
+            }
+        }
+    }
+}
+
+/// Sum of the bytes in some pieces.
+fn bytes_in(pieces: &VecDeque<Chunk>) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}
+
+impl Pipe {
+    fn boxed(to: Key, token: Token, left: u64) -> Box<Pipe> {
+        Box::new(Pipe { to, token, left, moved: 0 })
+    }
+}

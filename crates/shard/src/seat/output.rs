@@ -1,0 +1,222 @@
+//! Output on its way to the kernel: flushing, what was sent, and the ways a leg ends.
+//!
+//! One send of a leg is in flight at a time, always; what queues meanwhile is gathered into the next. Two would interleave
+//! as soon as one of them is short.
+
+use super::{FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, Seat};
+use crate::conn::{Flag, Phase};
+use crate::desk::Alarm;
+use crate::service::{Event, Leg, LegError, Service};
+use crate::slab::Key;
+use linux::Gather;
+
+impl<S: Service> Seat<S> {
+    /// A send ended: `Ok` with the bytes it took, which may be fewer than it had.
+    pub(crate) fn sent<P: Port>(
+        &mut self,
+        leg: Key,
+        mut gather: Box<Gather>,
+        result: Result<usize, LegError>,
+        port: &mut P,
+    ) {
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return self.desk.spare.keep_gather(gather) };
+        let out = conn.out.as_mut().expect("a leg with a send in flight has an output");
+        let sent = match result {
+            Ok(sent) if conn.phase != Phase::Closed => sent,
+            _ => {
+                out.lost();
+                self.desk.spare.keep_gather(gather);
+                if let Err(error) = result {
+                    self.failed(leg, error, port);
+                }
+                return;
+            }
+        };
+        out.sent(sent);
+        let (drained, idle) = (out.take_drained(), out.queued() == 0 && !out.waits());
+        conn.active = now;
+        let meter = self.desk.board.seat(usize::from(self.desk.seat));
+        meter.bytes_out.add(sent as u64);
+        gather.advance(sent);
+        if !gather.is_empty() {
+            meter.short_sends.inc();
+            if conn.is(Flag::Slow) {
+                meter.bytes_copied.add(gather.unlease());
+            }
+            port.send(leg, gather, false);
+        } else {
+            conn.set(Flag::Slow, false);
+            self.desk.spare.keep_gather(gather);
+            if idle && !drained && conn.phase == Phase::Open && !conn.is(Flag::Finishing) {
+                // The common case: all went out, nothing waits for it.
+                let out = conn.out.take().expect("it was there just now");
+                return self.desk.spare.keep_out(out);
+            }
+            self.mark_dirty(leg);
+        }
+        if drained && !self.pump_into(leg, port) {
+            let Some(conn) = self.desk.conns.get(leg).filter(|conn| conn.is_open()) else { return };
+            self.deliver(conn.session, Event::Drained(Leg(leg)), port);
+            self.hear(leg, port);
+            self.offer_soon(leg);
+        }
+    }
+
+    /// The engine saw that a send outlived its turn: the peer reads slowly.
+    pub(crate) fn slow(&mut self, leg: Key) {
+        let pressed = self.desk.pool.lent() > self.desk.pool.count() / 2;
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        conn.set(Flag::Slow, true);
+        if let Some(out) = conn.out.as_mut()
+            && (pressed || out.leases() > super::LEASES_MAX)
+        {
+            let copied = out.unlease();
+            self.desk.meter().bytes_copied.add(copied);
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, leg: Key) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if conn.set(Flag::Dirty, true) {
+            self.desk.dirty.push(leg);
+        }
+    }
+
+    /// Flushes what has grown large before the end of the turn, so that a turn's output stays bounded.
+    pub(super) fn flush_large<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let queued =
+            self.desk.conns.get(leg).and_then(|conn| conn.out.as_ref()).map_or(0, |out| out.queued());
+        if queued >= FLUSH_BYTES {
+            self.flush(leg, port);
+        }
+    }
+
+    pub(super) fn flush_dirty<P: Port>(&mut self, port: &mut P) {
+        // `flush` adds no leg to the list.
+        let mut dirty = std::mem::take(&mut self.desk.dirty);
+        for leg in dirty.drain(..) {
+            if let Some(conn) = self.desk.conns.get_mut(leg) {
+                conn.set(Flag::Dirty, false);
+                self.flush(leg, port);
+            }
+        }
+        debug_assert!(self.desk.dirty.is_empty());
+        self.desk.dirty = dirty;
+    }
+
+    /// Sends what is queued, or does what waited for the queue to be empty.
+    fn flush<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if matches!(conn.phase, Phase::Connecting | Phase::Closed) {
+            return;
+        }
+        if let Some(out) = conn.out.as_mut() {
+            if out.in_flight() {
+                if conn.is(Flag::Slow) {
+                    self.slow(leg);
+                }
+                return;
+            }
+            if out.queued() > 0 {
+                let spare = &mut self.desk.spare;
+                let mut gather = spare.gather();
+                out.gather(&mut gather, SEND_BYTES_MAX, || spare.tail());
+                let zero_copy = self.limits.zero_copy_bytes.is_some_and(|least| gather.bytes() >= least)
+                    && gather.chunks().len() == 1
+                    && gather.chunks()[0].is_lease()
+                    && !conn.is(Flag::Copies);
+                return port.send(leg, gather, zero_copy);
+            }
+        }
+        if conn.is(Flag::Finishing) && conn.set(Flag::Finished, true) {
+            port.finish(leg);
+        }
+        if conn.phase == Phase::Closing {
+            self.close_flushed(leg, port);
+        }
+    }
+
+    pub(super) fn finish(&mut self, leg: Key) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if let Some(out) = conn.out.as_mut() {
+            out.shut();
+        }
+        conn.set(Flag::Finishing, true);
+        self.mark_dirty(leg);
+    }
+
+    /// Flushes, then closes.
+    pub(super) fn close<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        match conn.phase {
+            Phase::Connecting => return self.shut(leg, false, port),
+            Phase::Open => {}
+            Phase::Closing | Phase::Lingering | Phase::Closed => return,
+        }
+        conn.phase = Phase::Closing;
+        let unread = conn.has_input();
+        conn.set(Flag::Linger, unread || conn.is(Flag::Linger));
+        if let Some(out) = conn.out.as_mut() {
+            out.shut();
+        }
+        self.end_pipes(leg);
+        self.forget_input(leg);
+        self.mark_dirty(leg);
+    }
+
+    fn close_flushed<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if !conn.is(Flag::Linger) || conn.is(Flag::EofSeen) {
+            return self.shut(leg, false, port);
+        }
+        conn.phase = Phase::Lingering;
+        conn.budget = LINGER_BYTES;
+        if conn.set(Flag::Finished, true) {
+            port.finish(leg);
+        }
+        if conn.set(Flag::Deaf, false) {
+            port.receive(leg, true);
+        }
+        self.arm(leg, LINGER, Alarm::Linger);
+    }
+
+    /// Bytes came that nobody reads any more.
+    pub(super) fn discard<P: Port>(&mut self, leg: Key, bytes: usize, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if conn.phase != Phase::Lingering {
+            return;
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        match conn.budget.checked_sub(bytes) {
+            Some(left) => conn.budget = left,
+            None => self.shut(leg, true, port),
+        }
+    }
+
+    /// Lets go of a leg now: what is queued is dropped.
+    pub(super) fn shut<P: Port>(&mut self, leg: Key, abort: bool, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        if conn.phase == Phase::Closed {
+            return;
+        }
+        conn.phase = Phase::Closed;
+        conn.set(Flag::EofTold, true);
+        if let Some(out) = conn.out.as_mut() {
+            out.discard();
+        }
+        let alarm = conn.alarm.take();
+        self.forget_input(leg);
+        if let Some(alarm) = alarm {
+            self.desk.wheel.cancel(alarm);
+        }
+        port.close(leg, abort);
+    }
+
+    fn forget_input(&mut self, leg: Key) {
+        if let Some(mut kept) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.take()) {
+            kept.clear();
+            self.desk.spare.keep_input(kept);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What comes without a peer's doing: alarms, wakes, notes from other seats, the drain.
+
+use super::{Port, Ready, Seat};
+use crate::conn::{Flag, Phase};
+use crate::desk::Alarm;
+use crate::service::{End, Event, LegError, Service, Token};
+use crate::slab::Key;
+use crate::wheel::{Fired, Tick};
+use std::time::Duration;
+
+impl<S: Service> Seat<S> {
+    /// The time of the turn that begins. Never turns back.
+    pub(crate) fn tick(&mut self, now_ns: u64) {
+        self.desk.now_ns = now_ns.max(self.desk.now_ns);
+        self.desk.now = Tick(self.desk.now_ns / 1_000_000);
+    }
+
+    /// When the seat must run again though nothing happens, in nanoseconds of its clock.
+    pub(crate) fn deadline_ns(&self) -> Option<u64> {
+        let wheel = self.desk.wheel.next_deadline().map(|tick| tick.0 * 1_000_000);
+        let exact = self.desk.exact.map(|(at, _)| at);
+        wheel.into_iter().chain(exact).min()
+    }
+
+    /// Fires what is due.
+    pub(crate) fn fire<P: Port>(&mut self, port: &mut P) {
+        while let Some(Fired { timer, what, .. }) = self.desk.wheel.fire(self.desk.now) {
+            self.desk.meter().timer_fires.inc();
+            match what {
+                Alarm::Session(session) => {
+                    self.desk.timer_over(session, timer);
+                    self.deliver(session, Event::Timer(Token(timer.into())), port);
+                    self.ready.push_back(Ready::Orphan(session));
+                }
+                Alarm::Idle(leg) => self.check_idle(leg, port),
+                Alarm::Connect(leg) => {
+                    if self.alarm_of(leg, Phase::Connecting) {
+                        self.failed(leg, LegError::Timeout, port);
+                    }
+                }
+                Alarm::Linger(leg) => {
+                    if self.alarm_of(leg, Phase::Lingering) {
+                        self.shut(leg, true, port);
+                    }
+                }
+                Alarm::Drain => self.abort(port),
+            }
+        }
+        if let Some((_, token)) = self.desk.exact.take_if(|(at, _)| *at <= self.desk.now_ns) {
+            self.deliver(self.root, Event::Timer(token), port);
+        }
+    }
+
+    /// Delivers the wakes that tasks of this seat got since the last call.
+    pub(crate) fn wake<P: Port>(&mut self, port: &mut P) {
+        if !self.desk.inbox.is_pending() {
+            return;
+        }
+        let mut woken = std::mem::take(&mut self.woken);
+        self.desk.inbox.drain(|slot, generation| woken.push((slot, generation)));
+        for (slot, generation) in woken.drain(..) {
+            // A word has fewer bits for the generation than a key. A stale word that fits by chance is one poll too many.
+            if let Some(key) = self.sessions.key_at(slot)
+                && key.generation & GENERATION_MASK == generation
+            {
+                self.desk.meter().wakes.add(1);
+                self.deliver(key, Event::Wake, port);
+            }
+        }
+        self.woken = woken;
+        if self.desk.inbox.take_all() {
+            let all: Vec<Key> = self.sessions.keys().collect();
+            all.into_iter().for_each(|key| self.deliver(key, Event::Wake, port));
+        }
+    }
+
+    /// Delivers notes from other seats; bounded, so that they cannot hold the turn.
+    pub(crate) fn mail(&mut self) {
+        while let Some((_, letter)) = self.desk.post.take() {
+            self.desk.letters.push_back(letter);
+        }
+    }
+
+    /// Begins the drain: every session is told, and those that outlive the deadline are aborted.
+    pub(crate) fn drain<P: Port>(&mut self, port: &mut P) {
+        if self.desk.draining {
+            return;
+        }
+        self.desk.draining = true;
+        let until = self.after(self.limits.drain);
+        self.drain_until = until;
+        self.desk.wheel.insert(until, Alarm::Drain);
+        let all: Vec<Key> = self.sessions.keys().collect();
+        self.ready.extend(all.into_iter().map(Ready::Drain));
+        self.run(port);
+    }
+
+    /// Ends every session now.
+    pub(crate) fn abort<P: Port>(&mut self, port: &mut P) {
+        self.desk.draining = true;
+        let all: Vec<Key> = self.sessions.keys().collect();
+        for key in all {
+            if self.sessions.get(key).is_some_and(|s| !s.root && s.ending.is_none()) {
+                self.desk.meter().aborted.add(1);
+            }
+            self.end_session(key, End::Aborted, port);
+        }
+        // Legs whose session ended before them: still flushing or lingering.
+        let legs: Vec<Key> = self.desk.conns.keys().collect();
+        legs.into_iter().for_each(|leg| self.shut(leg, true, port));
+    }
+
+    pub(super) fn deliver_drain<P: Port>(&mut self, key: Key, port: &mut P) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && !std::mem::replace(&mut session.drained, true)
+        {
+            self.deliver(key, Event::Drain(self.drain_until), port);
+        }
+    }
+
+    /// Sets the one alarm of a leg.
+    pub(super) fn arm(&mut self, leg: Key, after: Duration, alarm: fn(Key) -> Alarm) {
+        let timer = self.desk.wheel.insert(self.after(after), alarm(leg));
+        let old = self.desk.conns.get_mut(leg).and_then(|conn| conn.alarm.replace(timer));
+        if let Some(old) = old {
+            self.desk.wheel.cancel(old);
+        }
+    }
+
+    /// Takes note that the alarm of a leg has fired; says whether the leg is still where it was armed for.
+    fn alarm_of(&mut self, leg: Key, phase: Phase) -> bool {
+        self.desk.conns.get_mut(leg).is_some_and(|conn| {
+            conn.alarm = None;
+            conn.phase == phase
+        })
+    }
+
+    /// Lazy: bytes only note when they moved, and an alarm that comes early is set again.
+    fn check_idle<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let Some(idle) = self.limits.idle else { return };
+        if !self.alarm_of(leg, Phase::Open) {
+            return;
+        }
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get(leg).filter(|conn| !conn.is(Flag::Datagram)) else { return };
+        let quiet = Duration::from_millis(now.0 - conn.active.0);
+        if quiet < idle {
+            return self.arm(leg, idle - quiet, Alarm::Idle);
+        }
+        self.desk.meter().sessions_idle_closed.add(1);
+        self.failed(leg, LegError::Idle, port);
+    }
+
+    fn after(&self, after: Duration) -> Tick {
+        self.desk.after(after)
+    }
+}
+
+const GENERATION_MASK: u32 = (1 << 28) - 1;
