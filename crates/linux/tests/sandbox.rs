@@ -5,13 +5,27 @@ use std::process::Command;
 use std::{env, thread};
 
 use io_uring::IoUring;
+use linux::Error;
 use linux::sandbox::{self, Refusal};
+use linux::wake::{EventFd, Inbox};
 
 /// A child of the shell that prints what `script` prints.
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]);
     command
+}
+
+/// A child that runs the ignored test `name` of this file.
+fn this_test(name: &str) -> Command {
+    let mut command = Command::new(env::current_exe().expect("a test knows its file"));
+    command.args(["--ignored", "--exact", name]);
+    command
+}
+
+fn assert_passed(test: &mut Command) {
+    let output = output(test);
+    assert!(output.contains("1 passed"), "a test that has lost its name passes too: {output}");
 }
 
 fn output(command: &mut Command) -> String {
@@ -39,9 +53,8 @@ fn a_ring_is_refused_in_the_thread_that_asked_for_it_and_in_its_children_only() 
 
 #[test]
 fn a_child_is_refused_a_ring() {
-    let mut child = Command::new(env::current_exe().expect("a test knows its file"));
-    child.args(["--ignored", "--exact", "there_is_no_ring"]);
-    output(sandbox::refuse_io_uring(&mut child, Refusal::NotPermitted));
+    let mut child = this_test("there_is_no_ring");
+    assert_passed(sandbox::refuse_io_uring(&mut child, Refusal::NotPermitted));
 }
 
 #[test]
@@ -49,6 +62,28 @@ fn a_child_is_refused_a_ring() {
 fn there_is_no_ring() {
     let error = IoUring::new(2).map(drop).expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn a_child_that_runs_out_of_descriptors_is_told_its_limit() {
+    let mut child = this_test("there_are_32_descriptors");
+    assert_passed(sandbox::limit_nofile(&mut child, 32));
+}
+
+#[test]
+#[ignore = "runs in the child that `a_child_that_runs_out_of_descriptors_is_told_its_limit` starts"]
+fn there_are_32_descriptors() {
+    let mut opened = Vec::new();
+    let error = loop {
+        match EventFd::new() {
+            Ok(event) => opened.push(event),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::NofileShort { have: 32, need: 33 }), "{error}");
+    assert!(matches!(Inbox::register(), Err(Error::NofileShort { .. })));
+    opened.clear();
+    Inbox::register().expect("what failed before took no place in the table");
 }
 
 #[test]
