@@ -39,6 +39,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// The buffer's number in its group.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
     /// Takes `bytes` bytes off the front; the chunk still stands for its buffer.
     pub fn skip(&mut self, bytes: u32) {
         debug_assert!(bytes <= self.len);

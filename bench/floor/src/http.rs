@@ -96,6 +96,12 @@ impl Answers {
         }
     }
 
+    /// The current block, for a loop that has sent what it takes before it calls `refresh` again.
+    #[inline]
+    pub fn current(&self) -> &[u8] {
+        &self.blocks[self.current].bytes
+    }
+
     /// The current block, lent to one send; `give_back` takes the number.
     #[inline]
     pub fn lend(&mut self) -> (usize, &[u8]) {
@@ -134,7 +140,8 @@ fn date(second: u64) -> String {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, rest) = (second / 86_400, second % 86_400);
     let (mut year, mut day) = (1970, days);
-    let length = |year: u64| if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) { 366 } else { 365 };
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let length = |year: u64| if leap(year) { 366 } else { 365 };
     while day >= length(year) {
         day -= length(year);
         year += 1;

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod buffers;
+pub mod epoll;
 pub mod http;
 pub mod process;
 pub mod ring;

@@ -73,6 +73,17 @@ pub fn process_cpu_ns(pid: u32) -> u64 {
     clock_ns(clock)
 }
 
+/// Nanoseconds in which any core was busy or stolen since boot, in steps of 10 ms (proc_stat(5)).
+pub fn machine_busy_ns() -> u64 {
+    const TICK_NS: u64 = 10_000_000;
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is inside user time.
+    let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else { return 0 };
+    (user + nice + system + irq + softirq + steal) * TICK_NS
+}
+
 fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for the call.

@@ -27,6 +27,7 @@ pub struct Sqe {
     pub user_data: u64,
     pub buf_group: u16,
     pub personality: u16,
+    /// Also the byte limit of a multishot receive (`optlen`).
     pub file_index: u32,
     pub addr3: u64,
     pub pad: u64,
@@ -41,7 +42,6 @@ pub struct Cqe {
     pub flags: u32,
 }
 
-const OP_SENDMSG: u8 = 9;
 const OP_RECVMSG: u8 = 10;
 const OP_ACCEPT: u8 = 13;
 const OP_ASYNC_CANCEL: u8 = 14;
@@ -109,14 +109,23 @@ impl Sqe {
         }
     }
 
-    /// Receives into buffers of `group` until EOF, an error, or no buffer; waits for readiness before the first try.
-    pub fn recv_multishot(slot: u32, group: u16, bundle: bool, msg_flags: i32, user_data: u64) -> Self {
+    /// Receives into buffers of `group` until EOF, an error, no buffer, or `limit` bytes (0: no limit); waits for readiness
+    /// before the first try.
+    pub fn recv_multishot(
+        slot: u32,
+        group: u16,
+        bundle: bool,
+        limit: u32,
+        msg_flags: i32,
+        user_data: u64,
+    ) -> Self {
         Self {
             opcode: OP_RECV,
             flags: FIXED_FILE | BUFFER_SELECT,
             ioprio: POLL_FIRST | RECV_MULTISHOT | if bundle { BUNDLE } else { 0 },
             fd: slot as i32,
             op_flags: msg_flags as u32,
+            file_index: limit,
             buf_group: group,
             user_data,
             ..Self::default()
@@ -160,9 +169,26 @@ impl Sqe {
         Self { ioprio: SEND_VECTORIZED, ..send }
     }
 
-    /// Sends one datagram described by `header`. The kernel copies the header when it takes the entry.
-    pub fn sendmsg(fd: RawFd, header: *const libc::msghdr, user_data: u64) -> Self {
-        Self { opcode: OP_SENDMSG, fd, addr: header as u64, len: 1, user_data, ..Self::default() }
+    /// Sends one datagram on a plain descriptor to the peer named by `name_bytes` bytes at `name`.
+    pub fn send_to(
+        fd: RawFd,
+        from: *const u8,
+        bytes: u32,
+        name: *const u8,
+        name_bytes: u16,
+        user_data: u64,
+    ) -> Self {
+        let (off, file_index) = (name as u64, name_bytes.into());
+        Self {
+            opcode: OP_SEND,
+            fd,
+            addr: from as u64,
+            len: bytes,
+            off,
+            file_index,
+            user_data,
+            ..Self::default()
+        }
     }
 
     /// Ends the request with `target` as user data; silent when it worked.
@@ -181,13 +207,6 @@ impl Sqe {
     pub fn close(slot: u32, user_data: u64) -> Self {
         Self { opcode: OP_CLOSE, flags: SKIP_SUCCESS, file_index: slot + 1, user_data, ..Self::default() }
     }
-
-    /// The same request on a plain descriptor.
-    pub fn on_fd(mut self, fd: RawFd) -> Self {
-        self.flags &= !FIXED_FILE;
-        self.fd = fd;
-        self
-    }
 }
 
 /// How the ring is made.
@@ -198,7 +217,7 @@ pub struct Setup {
     pub completions: u32,
     /// Slots in the table of direct descriptors.
     pub files: u32,
-    /// Lets `work_waits` see deferred work without a syscall.
+    /// Lets `watch` see deferred work without a syscall.
     pub spin: bool,
 }
 
@@ -295,10 +314,28 @@ impl Ring {
         self.reaped = reaped;
     }
 
-    /// Whether completions, or deferred work that would make some, wait. Needs `Setup::spin`.
     #[inline]
-    pub fn work_waits(&mut self) -> bool {
+    fn work_waits(&mut self) -> bool {
         !self.uring.completion().is_empty() || self.uring.submission().taskrun()
+    }
+
+    /// Submits if anything is queued, then watches the queues for work until `until` says no. Needs `Setup::spin`.
+    ///
+    /// True when work came.
+    pub fn watch(&mut self, mut until: impl FnMut() -> bool) -> io::Result<bool> {
+        if !self.uring.submission().is_empty() {
+            self.turn(0, 0)?;
+        }
+        while !self.work_waits() {
+            if !until() {
+                return Ok(false);
+            }
+            std::hint::spin_loop();
+        }
+        if self.uring.completion().is_empty() {
+            self.turn(0, 0)?;
+        }
+        Ok(true)
     }
 
     /// How often the kernel was entered.

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use floor::args::{Args, quit};
 use floor::buffers::{Buffers, Layout};
-use floor::process::{now_ns, pin, process_cpu_ns, raise_nofile, thread_cpu_ns};
+use floor::process::{machine_busy_ns, now_ns, pin, process_cpu_ns, raise_nofile, thread_cpu_ns};
 use floor::ring::{Cqe, F_MORE, Ring, Setup, Sqe};
 use hdrhistogram::Histogram;
 use serde_json::json;
@@ -88,7 +88,7 @@ impl Client {
 
     fn arm(&mut self, index: u32) {
         let discard = if self.verify { 0 } else { libc::MSG_TRUNC };
-        self.ring.push(Sqe::recv_multishot(index, GROUP, false, discard, RECV | index as u64));
+        self.ring.push(Sqe::recv_multishot(index, GROUP, false, 0, discard, RECV | index as u64));
     }
 
     fn received(&mut self, index: u32, cqe: Cqe) {
@@ -235,11 +235,7 @@ impl Client {
                 self.resend_lost();
             }
             if spin {
-                self.ring.turn(0, 0)?;
-                while !self.ring.work_waits() && now_ns() < end_ns {
-                    std::hint::spin_loop();
-                }
-                self.ring.turn(0, 0)?;
+                self.ring.watch(|| now_ns() < end_ns)?;
             } else {
                 self.ring.turn(1, (end_ns - now).min(LOST_NS / 4))?;
             }
@@ -372,10 +368,13 @@ fn main() -> io::Result<()> {
         client.arm(index);
         client.send_owed(index, start);
     }
+    let spent = || [now_ns(), thread_cpu_ns(), process_cpu_ns(server_pid), machine_busy_ns()];
     client.run_until(measured_from, spin, |_| false)?;
-    let before = (now_ns(), thread_cpu_ns(), process_cpu_ns(server_pid));
+    let before = spent();
     client.run_until(measured_to, spin, |_| false)?;
-    let after = (now_ns(), thread_cpu_ns(), process_cpu_ns(server_pid));
+    let after = spent();
+    let [measured_ns, client_cpu_ns, server_cpu_ns, busy_ns] =
+        std::array::from_fn(|at| after[at] - before[at]);
     client.draining = true;
     client.run_until(now_ns() + 2_000_000_000, false, |client| client.in_flight == 0)?;
     if client.in_flight > 0 && mode != Mode::Udp {
@@ -398,9 +397,10 @@ fn main() -> io::Result<()> {
         "latency_ns_p99": quantile(0.99),
         "latency_ns_p999": quantile(0.999),
         "latency_ns_max": client.histogram.max(),
-        "measured_ns": after.0 - before.0,
-        "client_cpu_ns": after.1 - before.1,
-        "server_cpu_ns": after.2 - before.2,
+        "measured_ns": measured_ns,
+        "client_cpu_ns": client_cpu_ns,
+        "server_cpu_ns": server_cpu_ns,
+        "foreign_cpu_ns": busy_ns.saturating_sub(client_cpu_ns + server_cpu_ns),
         "enters": client.ring.enters(),
         "lost": client.lost,
     });

@@ -26,6 +26,8 @@ const GATHER_MAX: usize = 256;
 struct Conn {
     /// A multishot receive is in flight.
     receiving: bool,
+    /// The receive came to its byte limit.
+    paused: bool,
     /// No more will be received, or sending failed: close when nothing is in flight and nothing waits.
     ending: bool,
     /// Waits for `begin_send` at the end of the turn.
@@ -46,6 +48,9 @@ struct Echo {
     marked: Vec<u32>,
     /// Connections whose receive ended for want of a buffer.
     starved: Vec<u32>,
+    again: Vec<u32>,
+    /// Bytes after which a receive ends; it is armed again when all of them are in a send. 0: no limit.
+    limit: u32,
     enobufs: u64,
     sends: u64,
 }
@@ -67,6 +72,10 @@ impl Echo {
             self.begin_send(self.marked[at]);
         }
         self.marked.clear();
+        for at in 0..self.again.len() {
+            self.arm(self.again[at]);
+        }
+        self.again.clear();
         if self.buffers.publish() {
             for at in 0..self.starved.len() {
                 self.arm(self.starved[at]);
@@ -86,7 +95,14 @@ impl Echo {
 
     fn arm(&mut self, slot: u32) {
         self.conns[slot as usize].receiving = true;
-        self.ring.push(Sqe::recv_multishot(slot, GROUP, self.buffers.bundles(), 0, RECV | slot as u64));
+        self.ring.push(Sqe::recv_multishot(
+            slot,
+            GROUP,
+            self.buffers.bundles(),
+            self.limit,
+            0,
+            RECV | slot as u64,
+        ));
     }
 
     fn received(&mut self, slot: u32, cqe: Cqe) {
@@ -104,7 +120,11 @@ impl Echo {
             self.enobufs += 1;
             self.starved.push(slot);
         } else if cqe.result > 0 && !conn.ending {
-            self.arm(slot);
+            // With a limit it is armed again when all that came is in a send (`begin_send`).
+            conn.paused = self.limit > 0;
+            if !conn.paused {
+                self.arm(slot);
+            }
         } else {
             conn.ending = true;
             mark(conn, &mut self.marked, slot);
@@ -159,6 +179,9 @@ impl Echo {
         }
         self.sends += 1;
         conn.flying.extend(conn.waiting.drain(..count));
+        if conn.waiting.is_empty() && mem::take(&mut conn.paused) {
+            self.again.push(slot);
+        }
         let user_data = SEND | slot as u64;
         self.ring.push(if let [only] = conn.flying[..] {
             Sqe::send(slot, only.from, only.len, user_data)
@@ -192,6 +215,7 @@ fn main() -> std::io::Result<()> {
     let bytes = args.parse("--buffer-bytes", bytes);
     let count = args.parse("--buffers", count);
     let spin_ns = args.parse("--spin-us", 0u64) * 1000;
+    let limit = args.parse("--limit-bytes", 0u32);
     let report = args.text("--report");
     args.finish();
 
@@ -203,15 +227,26 @@ fn main() -> std::io::Result<()> {
     let buffers = Buffers::new(&ring, GROUP, count, bytes, layout)?;
     ring.push(Sqe::accept_multishot(listener.as_raw_fd(), ACCEPT));
     let conns = (0..files).map(|_| Conn::default()).collect();
-    let (marked, starved) = (Vec::new(), Vec::new());
-    let mut echo =
-        Echo { ring, buffers, listener: listener.as_raw_fd(), conns, marked, starved, enobufs: 0, sends: 0 };
-    let mut idle_since = now_ns();
+    let (marked, starved, again) = (Vec::new(), Vec::new(), Vec::new());
+    let mut echo = Echo {
+        ring,
+        buffers,
+        listener: listener.as_raw_fd(),
+        conns,
+        marked,
+        starved,
+        again,
+        limit,
+        enobufs: 0,
+        sends: 0,
+    };
     while !stopped() {
-        if spin_ns == 0 {
+        let watched = spin_ns > 0 && {
+            let begun = now_ns();
+            echo.ring.watch(|| now_ns() - begun < spin_ns)?
+        };
+        if !watched {
             echo.ring.turn(1, 0)?;
-        } else {
-            spin(&mut echo.ring, spin_ns, &mut idle_since)?;
         }
         echo.turn();
     }
@@ -223,23 +258,4 @@ fn main() -> std::io::Result<()> {
     ];
     write_report(report.as_deref(), &totals);
     Ok(())
-}
-
-/// Submits, then watches the queue for `spin_ns` before it waits in the kernel.
-fn spin(ring: &mut Ring, spin_ns: u64, idle_since: &mut u64) -> std::io::Result<()> {
-    ring.turn(0, 0)?;
-    if ring.work_waits() {
-        *idle_since = now_ns();
-        return Ok(());
-    }
-    while !ring.work_waits() {
-        if now_ns() - *idle_since > spin_ns {
-            ring.turn(1, 0)?;
-            break;
-        }
-        std::hint::spin_loop();
-    }
-    *idle_since = now_ns();
-    // What came is still deferred work: run it.
-    ring.turn(0, 0)
 }
