@@ -1,12 +1,14 @@
 //! What parsing and answering costs: runs one case so often, for an instruction counter or a clock around it.
 //!
-//! `parse_cost CASE COUNT` with CASE one of `none ping curl browser encode canned`. The instructions of one
-//! operation are the difference of two runs: `valgrind --tool=callgrind` with COUNT 1000 and 2000, by 1000.
+//! `parse_cost CASE COUNT` with CASE one of `none httparse ping curl browser encode canned`;
+//! `httparse` is that crate alone on the input of `ping`.
+//! The instructions of one operation are the difference of two runs: `valgrind --tool=callgrind` with COUNT 1000 and 2000, by 1000.
 
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 use proto::http1::encode::{Canned, Length, Meta};
-use proto::http1::{Limits, Scan, Status, date, encode, head};
+use proto::http1::{HEADERS_MAX, Limits, Scan, Status, date, encode, head};
 
 const PING: &[u8] = b"GET /ping HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 
@@ -34,6 +36,7 @@ fn main() {
     let count: u64 = args.next().and_then(|text| text.parse().ok()).expect("a count");
     match case.as_str() {
         "none" => (0..count).for_each(|round| _ = black_box(round)),
+        "httparse" => parse_only(PING, count),
         "ping" => parse(PING, count),
         "curl" => parse(CURL, count),
         "browser" => parse(BROWSER, count),
@@ -49,6 +52,15 @@ fn parse(input: &[u8], count: u64) {
     for _ in 0..count {
         let (head, used) = head::parse(black_box(input), &limits, &mut scan).expect("valid").expect("whole");
         black_box((&head, used));
+    }
+}
+
+fn parse_only(input: &[u8], count: u64) {
+    for _ in 0..count {
+        let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        black_box(request.parse_with_uninit_headers(black_box(input), &mut slots)).expect("valid");
+        black_box(&request);
     }
 }
 

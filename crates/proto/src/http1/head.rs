@@ -279,23 +279,23 @@ impl<'b> Fields<'b> {
     #[inline]
     fn add(&mut self, name: &'b str, value: &'b [u8]) -> Result<(), Refusal> {
         match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => {
+            4 if is_name(name, b"host") => {
                 let host = Host::new(value).ok_or(Refusal::HostInvalid)?;
                 let repeated = self.host.replace(host);
                 return if repeated.is_some() { Err(Refusal::HostRepeated) } else { Ok(()) };
             }
-            6 if name.eq_ignore_ascii_case("expect") => {
+            6 if is_name(name, b"expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal::Expectation);
                 }
                 self.expects_continue = true;
             }
-            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
-            14 if name.eq_ignore_ascii_case("content-length") => {
+            10 if is_name(name, b"connection") => self.connection(value),
+            14 if is_name(name, b"content-length") => {
                 let repeated = self.length.replace(length(value)?);
                 return if repeated.is_some() { Err(Refusal::LengthRepeated) } else { Ok(()) };
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+            17 if is_name(name, b"transfer-encoding") => {
                 let repeated = self.encoding.is_some();
                 self.encoding = Some(if repeated { Err(Refusal::EncodingInvalid) } else { encoding(value) });
             }
@@ -336,6 +336,15 @@ impl<'b> Fields<'b> {
             (Some(verdict), None) => verdict.map(|()| Framing::Chunked),
         }
     }
+}
+
+/// Whether `name`, a token, is `lower` but for case. Setting bit 5 maps no other token byte onto a lower-case
+/// letter or a hyphen, and the length is a constant, so this is a few words compared at once.
+#[inline]
+fn is_name<const N: usize>(name: &str, lower: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name.as_bytes()) else { return false };
+    let differing = name.iter().zip(lower).fold(0, |all, (byte, lower)| all | ((byte | 0x20) ^ lower));
+    differing == 0
 }
 
 /// The number in Content-Length: digits and nothing else. More than `u64::MAX` is too large, not malformed.

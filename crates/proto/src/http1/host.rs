@@ -126,14 +126,18 @@ impl Names {
 }
 
 /// Whether a Host header's value is well formed: empty (RFC 9112 section 3.2) or an authority.
+///
+/// Asked for every request: `name` and `name:port` are judged here, with the port read from the end; brackets,
+/// five-digit ports and what is refused take the long way.
 #[inline]
 fn is_valid(text: &[u8]) -> bool {
-    let Some(end) = text.iter().position(|&byte| !is_name_byte(byte)) else { return true };
-    // The common case, `name:port`, in one pass; brackets and the rest take the long way.
-    match &text[end..] {
-        [b':', port @ ..] if end > 0 && port.len() <= 4 => port.iter().all(u8::is_ascii_digit),
-        _ => str::from_utf8(text).is_ok_and(|text| Authority::parse(text).is_some()),
-    }
+    let digits = text.iter().rev().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    let name = match text[..text.len() - digits] {
+        [ref name @ .., b':'] if !name.is_empty() => name,
+        _ => text,
+    };
+    let is_name = name.iter().fold(true, |so_far, &byte| so_far & is_name_byte(byte));
+    is_name || str::from_utf8(text).is_ok_and(|text| Authority::parse(text).is_some())
 }
 
 /// unreserved and sub-delims of RFC 3986. Percent-encoded names are refused: nobody sends them, and two
