@@ -8,7 +8,7 @@ use crate::mail::Post;
 use crate::meter::{Board, Meter};
 use crate::out::Out;
 use crate::random::Random;
-use crate::service::{Address, LegError, Service, Token};
+use crate::service::{Address, LegError, Token};
 use crate::slab::{Key, Slab};
 use crate::wheel::{Tick, TimerId, Wheel};
 use linux::wake::Inbox;
@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) struct Desk<S: Service> {
+pub(crate) struct Desk<N: Send> {
     pub(crate) seat: u16,
     pub(crate) conns: Slab<Conn>,
     pub(crate) wheel: Wheel<Alarm>,
@@ -30,9 +30,9 @@ pub(crate) struct Desk<S: Service> {
     pub(crate) board: Arc<Board>,
     pub(crate) pool: Pool,
     pub(crate) spare: Spare,
-    pub(crate) post: Post<Letter<S::Note>>,
+    pub(crate) post: Post<Letter<N>>,
     /// Notes from this seat to itself.
-    pub(crate) letters: VecDeque<Letter<S::Note>>,
+    pub(crate) letters: VecDeque<Letter<N>>,
     pub(crate) inbox: Inbox,
     pub(crate) random: Random,
     pub(crate) now: Tick,
@@ -185,11 +185,11 @@ fn keep_tail(tails: &mut Vec<Vec<u8>>, tail: Vec<u8>) {
 }
 
 /// What a desk is made of; see [`Desk::new`].
-pub(crate) struct Parts<S: Service> {
+pub(crate) struct Parts<N: Send> {
     pub(crate) seat: u16,
     pub(crate) board: Arc<Board>,
     pub(crate) pool: Pool,
-    pub(crate) post: Post<Letter<S::Note>>,
+    pub(crate) post: Post<Letter<N>>,
     pub(crate) inbox: Inbox,
     pub(crate) seed: u64,
     pub(crate) unix_seconds: fn() -> u64,
@@ -197,8 +197,8 @@ pub(crate) struct Parts<S: Service> {
     pub(crate) connections_max: usize,
 }
 
-impl<S: Service> Desk<S> {
-    pub(crate) fn new(parts: Parts<S>, now_ns: u64) -> Desk<S> {
+impl<N: Send> Desk<N> {
+    pub(crate) fn new(parts: Parts<N>, now_ns: u64) -> Desk<N> {
         let Parts { seat, board, pool, post, inbox, seed, unix_seconds, out_max, connections_max } = parts;
         let now = Tick(now_ns / 1_000_000);
         let mut void = Out::new(0);
@@ -353,7 +353,7 @@ impl<S: Service> Desk<S> {
         Ok(())
     }
 
-    pub(crate) fn post(&mut self, to: Address, note: S::Note) -> Result<(), Full> {
+    pub(crate) fn post(&mut self, to: Address, note: N) -> Result<(), Full> {
         let letter = Letter { to: to.session, note };
         let sent = if to.seat != self.seat {
             self.post.post(to.seat, letter).is_ok()

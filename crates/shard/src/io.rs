@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The wishes of one call.
 pub struct Io<'a, S: Service> {
-    pub(crate) desk: &'a mut Desk<S>,
+    pub(crate) desk: &'a mut Desk<S::Note>,
     pub(crate) session: Key,
 }
 

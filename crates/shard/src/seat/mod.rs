@@ -40,7 +40,7 @@ pub(crate) trait Port {
 }
 
 pub(crate) struct Seat<S: Service> {
-    pub(crate) desk: Desk<S>,
+    pub(crate) desk: Desk<S::Note>,
     service: S,
     sessions: Slab<Session<S>>,
     /// What is to be delivered without the world's doing; empty before the seat waits.
@@ -92,7 +92,7 @@ const LINGER_BYTES: u32 = 256 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 
 impl<S: Service> Seat<S> {
-    pub(crate) fn new(service: S, desk: Desk<S>, limits: Limits) -> Seat<S> {
+    pub(crate) fn new(service: S, desk: Desk<S::Note>, limits: Limits) -> Seat<S> {
         let (sessions, ready, woken) = (Slab::new(), VecDeque::new(), Vec::new());
         Seat { desk, service, sessions, ready, limits, root: NOBODY, drain_until: Tick(0), woken }
     }
