@@ -9,12 +9,14 @@
 //! engine, and their leg is paused.
 
 mod cx;
+mod join;
 mod slate;
 
 #[cfg(test)]
 mod tests;
 
 pub use cx::Cx;
+pub use join::{both, either};
 
 use crate::input::Input;
 use crate::io::Io;

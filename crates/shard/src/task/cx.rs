@@ -44,6 +44,11 @@ impl Cx {
         self.poll(move |slate, cx| slate.write(leg, &mut chunk, cx)).await
     }
 
+    /// Waits until a leg fails, and says why. A FIN of the peer is no failure.
+    pub async fn failed(&self, leg: Leg) -> LegError {
+        self.poll(|slate, cx| slate.failed(leg, cx)).await
+    }
+
     /// Opens a leg to a peer. Dropped while it waits, it gives the attempt up.
     ///
     /// Errors: [`LegError::NoRoom`] at the seat's bound, else why it failed, [`LegError::Timeout`] at its deadline.

@@ -126,6 +126,14 @@ impl Slate {
         self.pending(cx)
     }
 
+    pub(super) fn failed(&mut self, leg: Leg, cx: &Context<'_>) -> Poll<LegError> {
+        match self.side(leg) {
+            None => Poll::Ready(EBADF),
+            Some(Side { end: Some(Err(why)), .. }) => Poll::Ready(*why),
+            Some(_) => self.pending(cx),
+        }
+    }
+
     pub(super) fn finish(&mut self, leg: Leg) {
         self.exit(leg, Exit::Finish);
     }

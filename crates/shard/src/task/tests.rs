@@ -1,6 +1,6 @@
 //! Tasks on a desk without an engine: events are made by hand, wishes are read where the seat would read them.
 
-use super::{Cx, Task};
+use super::{Cx, Task, both, either};
 use crate::conn::{Conn, Phase};
 use crate::desk::{Desk, Parts, Wish};
 use crate::input::Input;
@@ -16,7 +16,7 @@ use linux::{Chunk, Gather, Pool};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -45,7 +45,7 @@ const OUT_MAX: usize = 16;
 
 /// One session and the desk it wishes on.
 struct Rig {
-    desk: Desk<Stories>,
+    desk: Desk<<Stories as Service>::Note>,
     task: Option<Task>,
 }
 
@@ -73,11 +73,15 @@ impl Rig {
     }
 
     fn begin<F: Future<Output = ()> + 'static>(&mut self, legs: &[Leg], story: impl FnOnce(Cx) -> F) {
-        self.task = Some(Task::new(legs, story, &mut Io { desk: &mut self.desk, session: SESSION }));
+        self.task =
+            Some(Task::new(legs, story, &mut Io::<Stories> { desk: &mut self.desk, session: SESSION }));
     }
 
     fn on(&mut self, event: Event<'_, Stories>) -> Next {
-        self.task.as_mut().expect("begun").on(event, &mut Io { desk: &mut self.desk, session: SESSION })
+        self.task
+            .as_mut()
+            .expect("begun")
+            .on(event, &mut Io::<Stories> { desk: &mut self.desk, session: SESSION })
     }
 
     /// Offers `pieces` and keeps what is left of them there, as a seat does.
@@ -166,16 +170,6 @@ fn somewhere() -> Connect {
     Connect { to: ([127, 0, 0, 1], 9).into(), from: None, deadline: Duration::from_secs(1) }
 }
 
-/// Polls both until the first is ready; the other is dropped.
-async fn first<T>(one: impl Future<Output = T>, two: impl Future<Output = T>) -> T {
-    let (mut one, mut two) = (pin!(one), pin!(two));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Pending => two.as_mut().poll(cx),
-        ready => ready,
-    })
-    .await
-}
-
 async fn echo(cx: Cx, leg: Leg) {
     while let Ok(Some(chunk)) = cx.read(leg).await {
         if cx.write(leg, chunk).await.is_err() {
@@ -230,7 +224,7 @@ fn a_read_that_is_dropped_loses_no_byte() {
     rig.begin(&[leg], move |cx| async move {
         // The gate is asked first: when it opens in the poll that brings bytes, the read goes with them in its hand.
         let gate = poll_fn(|_| if open.get() { Poll::Ready(Ok(None)) } else { Poll::Pending });
-        says.say(text(first(gate, cx.read(leg)).await.unwrap()));
+        says.say(text(either(gate, cx.read(leg)).await.unwrap()));
         says.say(text(cx.read(leg).await.unwrap()));
         says.say(text(cx.read(leg).await.unwrap()));
     });
@@ -251,14 +245,7 @@ fn both_directions_are_awaited_at_once() {
             }
             cx.finish(to);
         };
-        let (mut up, mut down) = (pin!(copy(one, two)), pin!(copy(two, one)));
-        let (mut up_over, mut down_over) = (false, false);
-        poll_fn(|cx| {
-            up_over = up_over || up.as_mut().poll(cx).is_ready();
-            down_over = down_over || down.as_mut().poll(cx).is_ready();
-            if up_over && down_over { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        both(copy(one, two), copy(two, one)).await;
     });
     for (from, to, said) in [(one, two, "up"), (two, one, "down"), (one, two, "again")] {
         assert_eq!(rig.bytes(from, &mut pieces([said])), Next::Stay);
@@ -310,7 +297,7 @@ fn a_write_that_is_dropped_is_written_whole_or_not_at_all() {
         cx.write(leg, chunk("full full full ")).await.unwrap();
         let (one, two) = (cx.write(leg, chunk("<one>")), cx.write(leg, chunk("<two>")));
         let drained = cx.sleep(Duration::from_millis(1));
-        first(async { _ = first(one, two).await }, drained).await;
+        either(async { _ = either(one, two).await }, drained).await;
         cx.write(leg, chunk("<three>")).await.unwrap();
     });
     let timer = rig.timer(Tick(1)).unwrap();
@@ -327,7 +314,7 @@ fn an_end_waits_for_what_was_written_and_an_abort_does_not() {
         let leg = rig.leg();
         rig.begin(&[leg], move |cx| async move {
             let long = cx.write(leg, chunk("more than sixteen bytes"));
-            first(async { _ = long.await }, async {}).await;
+            either(async { _ = long.await }, async {}).await;
             cx.finish(leg);
             assert_eq!(cx.write(leg, Chunk::Shared(Bytes::new())).await, Err(LegError::Os(32)));
             if abort {
@@ -357,9 +344,10 @@ fn a_leg_that_failed_says_why_to_reads_and_writes_after_what_it_had_said() {
     rig.begin(&[leg], move |cx| async move {
         says.say(cx.write(leg, chunk("more than sixteen bytes")).await);
         says.say(cx.read(leg).await.map(text));
+        says.say(cx.failed(leg).await);
     });
     assert_eq!(rig.on(Event::Failed(leg, LegError::Reset)), Next::Close);
-    assert_eq!(said.take(), "Err(Reset) Err(Reset)");
+    assert_eq!(said.take(), "Err(Reset) Err(Reset) Reset");
 }
 
 #[test]
@@ -372,7 +360,7 @@ fn a_connect_is_answered_by_its_leg_or_by_why_there_is_none() {
         let leg = cx.connect(somewhere()).await.unwrap();
         cx.write(leg, chunk("hello")).await.unwrap();
         let (b, c, d) = (cx.connect(somewhere()), cx.connect(somewhere()), cx.connect(somewhere()));
-        says.say(first(first(b, c), first(d, cx.connect(somewhere()))).await);
+        says.say(either(either(b, c), either(d, cx.connect(somewhere()))).await);
     });
     let [refused, leg] = [0, 1].map(|slot| Leg(Key { slot, generation: 1 }));
     assert_eq!(rig.wishes(), ["connect 0.1"]);
@@ -389,7 +377,7 @@ fn a_connection_that_comes_after_its_asker_went_is_not_kept() {
     let mut rig = Rig::new();
     rig.begin(&[], |cx| async move {
         let connect = async { _ = cx.connect(somewhere()).await };
-        first(connect, cx.sleep(Duration::from_millis(5))).await;
+        either(connect, cx.sleep(Duration::from_millis(5))).await;
         cx.sleep(Duration::from_millis(5)).await;
     });
     let timer = rig.timer(Tick(5)).unwrap();
@@ -404,7 +392,7 @@ fn a_timer_whose_sleeper_went_is_taken_back() {
     let leg = rig.leg();
     rig.begin(&[leg], |cx| async move {
         let read = async { _ = cx.read(leg).await };
-        first(read, cx.sleep(Duration::from_secs(9))).await;
+        either(read, cx.sleep(Duration::from_secs(9))).await;
         pending().await
     });
     assert_eq!(rig.desk.wheel.len(), 1);
@@ -421,7 +409,7 @@ fn a_pipe_begins_with_what_a_dropped_read_left_and_counts_it() {
     let open = gate.clone();
     rig.begin(&[from, to], move |cx| async move {
         let gate = poll_fn(|_| if open.get() { Poll::Ready(Ok(None)) } else { Poll::Pending });
-        drop(first(gate, cx.read(from)).await);
+        drop(either(gate, cx.read(from)).await);
         says.say(cx.pipe(from, to, 100).await);
     });
     gate.set(true);
@@ -439,7 +427,7 @@ fn a_pipe_begins_with_what_a_dropped_read_left_and_counts_it() {
 fn a_drain_reaches_the_story_that_waits_for_it() {
     let mut rig = Rig::new();
     let leg = rig.leg();
-    rig.begin(&[leg], |cx| async move { first(echo(cx.clone(), leg), cx.draining()).await });
+    rig.begin(&[leg], |cx| async move { either(echo(cx.clone(), leg), cx.draining()).await });
     assert_eq!(rig.bytes(leg, &mut pieces(["x"])), Next::Stay);
     assert_eq!(rig.on(Event::Drain(Tick(9))), Next::Close);
 }
