@@ -1,0 +1,60 @@
+# The verbs of Ringmill. `make` alone lists them. Needs Rust, a C compiler, make and git; nothing else for run and test.
+
+CARGO ?= cargo
+SEED  ?= 1
+FUZZ_MS ?= 600000
+ARGS  ?=
+# What `make install` writes to: $(PREFIX)/bin/ringmill.
+PREFIX ?= $(HOME)/.local
+
+FLOOR = --manifest-path bench/floor/Cargo.toml
+PEERS = --manifest-path bench/peers/Cargo.toml
+# The side-by-side runner looks for programs where cargo puts them by default.
+OWN_TARGET = env -u CARGO_TARGET_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check sim fuzz bench bench-peers docs install clean
+
+help: ## list the verbs
+	@echo 'usage: make VERB [NAME=value]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## build and serve: HTTP on 127.0.0.1:8080, echo on :7007, admin on :9090   (ARGS='--cores 0')
+	$(CARGO) run --release --locked -p ringmill -- $(ARGS)
+
+demo: ## serve on free ports, ask some questions, drain, show the report
+	$(CARGO) build --release --locked -p ringmill
+	bins/ringmill/demo.sh $(CARGO) run --quiet --release --locked -p ringmill --
+
+test: ## everything that must pass
+	$(CARGO) test --locked --workspace
+
+check: ## formatting and lints, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+sim: ## replay one simulated run and print its events   (SEED=1)
+	$(CARGO) run --quiet --locked -p ringmill-service --example sim -- $(SEED)
+
+fuzz: ## read mutated requests for a long time   (SEED=1 FUZZ_MS=600000)
+	RINGMILL_FUZZ_SEED=$(SEED) RINGMILL_FUZZ_MS=$(FUZZ_MS) $(CARGO) test --locked --release -p ringmill-proto --test fuzz
+
+bench: ## against the hand-written loops, interleaved rounds   (ARGS='--quick'; see docs and bench/results)
+	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill
+	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR)
+	$(OWN_TARGET) $(CARGO) run --release --locked $(FLOOR) --bin side-by-side -- $(ARGS)
+
+bench-peers: ## build the other servers that `make bench` compares with when they are there
+	$(OWN_TARGET) $(CARGO) build --release --locked $(PEERS)
+
+docs: ## the API of every crate, as HTML below target/doc
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+install: ## put the stripped program into $(PREFIX)/bin   (PREFIX=~/.local)
+	$(CARGO) install --locked --force --profile dist --path bins/ringmill --root '$(PREFIX)' --no-track
+
+clean: ## remove what was built
+	$(CARGO) clean
+	$(CARGO) clean $(FLOOR)
+	$(CARGO) clean $(PEERS)
