@@ -128,7 +128,7 @@ impl Buffers {
         let id = (cqe.flags >> 16) as u16;
         let mut left = cqe.result as u32;
         match self.layout {
-            Layout::Single => lend(Chunk { from: self.start(id), len: left, id }),
+            Layout::Single => lend(self.take_single(cqe)),
             Layout::Bundle => {
                 let mut position = self.held[id as usize].position;
                 while left > 0 {
@@ -150,6 +150,14 @@ impl Buffers {
                 lend(Chunk { from: self.start(id).wrapping_add(from), len: left, id });
             }
         }
+    }
+
+    /// The chunk of a completion that fills one buffer.
+    #[inline]
+    pub fn take_single(&self, cqe: Cqe) -> Chunk {
+        debug_assert!(self.layout == Layout::Single && cqe.result > 0 && cqe.flags & F_BUFFER != 0);
+        let id = (cqe.flags >> 16) as u16;
+        Chunk { from: self.start(id), len: cqe.result as u32, id }
     }
 
     /// Gives the chunk's memory back; the kernel sees it at the next `publish`.

@@ -96,14 +96,11 @@ impl Client {
             quit(&format!("connection {index}: receive ended with {}", cqe.result));
         }
         if cqe.result > 0 {
-            let mut chunks = [None];
-            self.buffers.take(cqe, |chunk| chunks = [Some(chunk)]);
-            for chunk in chunks.into_iter().flatten() {
-                if self.verify {
-                    self.compare(index, chunk.bytes());
-                }
-                self.buffers.release(chunk);
+            let chunk = self.buffers.take_single(cqe);
+            if self.verify {
+                self.compare(index, chunk.bytes());
             }
+            self.buffers.release(chunk);
             self.count(index, cqe.result as usize);
         }
         if cqe.flags & F_MORE == 0 {

@@ -87,12 +87,9 @@ impl Http {
     fn received(&mut self, slot: u32, cqe: Cqe) {
         let conn = &mut self.conns[slot as usize];
         if cqe.result > 0 {
-            let mut received = None;
-            self.buffers.take(cqe, |chunk| received = Some(chunk));
-            if let Some(chunk) = received {
-                conn.owed += conn.heads.count(chunk.bytes()) as u32;
-                self.buffers.release(chunk);
-            }
+            let chunk = self.buffers.take_single(cqe);
+            conn.owed += conn.heads.count(chunk.bytes()) as u32;
+            self.buffers.release(chunk);
         }
         if cqe.flags & F_MORE == 0 {
             conn.receiving = false;

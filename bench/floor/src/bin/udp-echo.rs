@@ -71,7 +71,7 @@ fn plain(socket: &OwnedFd) -> u64 {
     calls
 }
 
-/// What one entry of a batch points to. Boxed: the kernel keeps no address, but our headers do.
+/// What one entry of a batch points to.
 #[repr(C, align(16))]
 struct Place {
     name: libc::sockaddr_in,
@@ -88,7 +88,7 @@ fn batch(socket: &OwnedFd, trains: bool) -> io::Result<u64> {
     }
     // SAFETY: all zeroes is a valid value of these plain structs.
     let (mut places, mut headers) = unsafe {
-        let places: Vec<Box<Place>> = (0..BATCH).map(|_| Box::<Place>::new_zeroed().assume_init()).collect();
+        let places: Vec<Place> = (0..BATCH).map(|_| mem::zeroed()).collect();
         (places, [mem::zeroed::<libc::mmsghdr>(); BATCH])
     };
     let room = if trains { TRAIN_BYTES } else { DATAGRAM_BYTES };
@@ -186,20 +186,13 @@ fn ring(socket: &OwnedFd) -> io::Result<u64> {
             if cqe.result <= 0 {
                 continue;
             }
-            buffers.take(cqe, |chunk| {
-                let payload = chunk.bytes()[size_of::<Before>() + NAME_BYTES..].len() as u32;
-                let name = chunk.from.wrapping_add(size_of::<Before>());
-                lent[chunk.id() as usize] = Some(chunk);
-                let from = name.wrapping_add(NAME_BYTES);
-                ring.push(Sqe::send_to(
-                    socket.as_raw_fd(),
-                    from,
-                    payload,
-                    name,
-                    NAME_BYTES as u16,
-                    chunk.id().into(),
-                ));
-            });
+            let chunk = buffers.take_single(cqe);
+            let name = chunk.from.wrapping_add(size_of::<Before>());
+            let payload = name.wrapping_add(NAME_BYTES);
+            let bytes = chunk.len - (size_of::<Before>() + NAME_BYTES) as u32;
+            lent[chunk.id() as usize] = Some(chunk);
+            let id = u64::from(chunk.id());
+            ring.push(Sqe::send_to(socket.as_raw_fd(), payload, bytes, name, NAME_BYTES as u16, id));
         }
         ring.give_back(completions);
         buffers.publish();

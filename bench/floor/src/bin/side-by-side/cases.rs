@@ -63,6 +63,7 @@ pub const CASES: &[Case] = &[
     echo("echo-16k-256c", 256, 1, 16 << 10),
     echo("echo-16k-64c-depth16", 64, 16, 16 << 10),
     echo("echo-64k-64c", 64, 1, 64 << 10),
+    echo("echo-64k-64c-depth16", 64, 16, 64 << 10),
     http("http-64c", 64, 1),
     http("http-400c", 400, 1),
     http("http-64c-depth16", 64, 16),

@@ -37,8 +37,11 @@ fn main() {
         .and_then(|path| path.parent().map(Path::to_path_buf))
         .unwrap_or_default();
     let bench = Bench {
-        peers: args.parse("--peers", here.join("../peers/target/release")),
-        ringmill: args.parse("--ringmill", here.join("../../target/release/ringmill")),
+        peers: args.parse("--peers", home_of("hyper-ping", &own, here.join("../peers/target/release"))),
+        ringmill: args.parse(
+            "--ringmill",
+            home_of("ringmill", &own, here.join("../../target/release")).join("ringmill"),
+        ),
         nginx_conf: here.join("../peers/nginx.conf"),
         floor: own,
         seconds,
@@ -160,6 +163,11 @@ fn columns(case: &Case, contenders: &[Contender]) -> Vec<Column> {
         runs: Vec::new(),
     };
     taking_part.map(column).collect()
+}
+
+/// The runner's own directory when the program is built there (one target directory for all), else `usual`.
+fn home_of(program: &str, own: &Path, usual: PathBuf) -> PathBuf {
+    if own.join(program).exists() { own.to_path_buf() } else { usual }
 }
 
 fn clock_seed() -> u64 {

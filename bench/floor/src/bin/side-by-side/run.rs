@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ pub struct Run {
     pub totals: Value,
     /// Most memory that the server had resident.
     pub rss_peak_kib: u64,
+    /// From the start of the process to the first connection taken or datagram answered.
+    pub start_us: u64,
 }
 
 impl Run {
@@ -92,39 +94,40 @@ impl Bench {
         }
     }
 
-    /// Starts, measures, stops.
+    /// One run in a directory of its own.
     fn run_once(&self, case: &Case, contender: &Contender) -> Result<Run, String> {
         let port = free_port().map_err(|error| format!("no free port: {error}"))?;
-        let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let dir = std::env::temp_dir().join(format!("side-by-side-{}-{port}", std::process::id()));
-        let outcome =
-            fs::create_dir_all(&dir).map_err(|error| format!("no directory: {error}")).and_then(|()| {
-                let report = dir.join("server.report.json");
-                let spin = if case.spin { "--spin-us 100" } else { "" };
-                let words = [
-                    ("{addr}", addr.to_string()),
-                    ("{port}", port.to_string()),
-                    ("{report}", report.display().to_string()),
-                    ("{dir}", dir.display().to_string()),
-                    ("{spin}", spin.to_string()),
-                ];
-                let conf = fs::read_to_string(&self.nginx_conf).unwrap_or_default();
-                fs::write(dir.join("nginx.conf"), self.fill(&conf, &words))
-                    .map_err(|error| error.to_string())?;
-                let mut server = start(&self.fill(&contender.command, &words))?;
-                let measured = wait_until_ready(case.kind, addr, &mut server)
-                    .and_then(|()| self.drive(case, addr, &server));
-                let rss_peak_kib = rss_peak_kib(server.id());
-                let ended = stop(server);
-                let client = measured?;
-                ended?;
-                let totals =
-                    fs::read(&report).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-                let totals = totals.map_or(Value::Null, |report| report["totals"].clone());
-                Ok(Run { client, totals, rss_peak_kib })
-            });
+        fs::create_dir_all(&dir).map_err(|error| format!("no directory: {error}"))?;
+        let outcome = self.run_in(&dir, port, case, contender);
         let _ = fs::remove_dir_all(&dir);
         outcome
+    }
+
+    /// Starts, measures, stops.
+    fn run_in(&self, dir: &Path, port: u16, case: &Case, contender: &Contender) -> Result<Run, String> {
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        let report = dir.join("server.report.json");
+        let words = [
+            ("{addr}", addr.to_string()),
+            ("{port}", port.to_string()),
+            ("{report}", report.display().to_string()),
+            ("{dir}", dir.display().to_string()),
+            ("{spin}", if case.spin { "--spin-us 100" } else { "" }.to_string()),
+        ];
+        let conf = fs::read_to_string(&self.nginx_conf).unwrap_or_default();
+        fs::write(dir.join("nginx.conf"), self.fill(&conf, &words)).map_err(|error| error.to_string())?;
+
+        let mut server = start(&self.fill(&contender.command, &words))?;
+        let ready = wait_until_ready(case.kind, addr, &mut server);
+        let measured = ready.and_then(|start_us| Ok((start_us, self.drive(case, addr, &server)?)));
+        let rss_peak_kib = rss_peak_kib(server.id());
+        let ended = stop(server);
+        let (start_us, client) = measured?;
+        ended?;
+        let report = fs::read(&report).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let totals = report.map_or(Value::Null, |report| report["totals"].clone());
+        Ok(Run { client, totals, rss_peak_kib, start_us })
     }
 
     fn drive(&self, case: &Case, addr: SocketAddr, server: &Child) -> Result<Value, String> {
@@ -166,8 +169,8 @@ fn start(command: &str) -> Result<Child, String> {
     server.spawn().map_err(|error| format!("server: {error}"))
 }
 
-/// TCP: a connection is taken. UDP: a datagram comes back.
-fn wait_until_ready(kind: Kind, addr: SocketAddr, server: &mut Child) -> Result<(), String> {
+/// TCP: a connection is taken. UDP: a datagram comes back. Gives the microseconds that it took.
+fn wait_until_ready(kind: Kind, addr: SocketAddr, server: &mut Child) -> Result<u64, String> {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         if let Ok(Some(status)) = server.try_wait() {
@@ -178,9 +181,9 @@ fn wait_until_ready(kind: Kind, addr: SocketAddr, server: &mut Child) -> Result<
             Kind::Echo | Kind::Http => TcpStream::connect(addr).is_ok(),
         };
         if ready {
-            return Ok(());
+            return Ok(begun.elapsed().as_micros() as u64);
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_micros(200));
     }
     Err("the server took no connection".to_string())
 }

@@ -54,6 +54,7 @@ struct Figures {
     client_busy: Option<Range>,
     foreign: Option<Range>,
     rss_peak_kib: u64,
+    start_ms: Option<Range>,
 }
 
 fn quantile(sorted: &[f64], q: f64) -> f64 {
@@ -116,6 +117,7 @@ impl Column {
             client_busy: self.over(|run| number(run, "client_cpu_ns") / number(run, "measured_ns")),
             foreign: self.over(Run::foreign_share),
             rss_peak_kib: self.runs.iter().flatten().map(|run| run.rss_peak_kib).max().unwrap_or(0),
+            start_ms: self.over(|run| run.start_us as f64 / 1e3),
         }
     }
 }
@@ -130,14 +132,14 @@ pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String 
     let _ = writeln!(text, "ratios are against `{baseline_name}`.\n");
     text.push_str(
         "| contender | messages/s p90 (median, p10) | of baseline | CPU ns/message | of baseline | p50 us | p99 us | p99.9 us \
-         | p99/p50 | enters/message | copied B/B | server, client, others busy | RSS MiB |\n",
+         | p99/p50 | enters/message | copied B/B | server, client, others busy | RSS MiB | start ms |\n",
     );
-    text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     for column in columns {
         let figures = column.figures(case, baseline);
         let _ = writeln!(
             text,
-            "| {} | {} ({}, {}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {}, {}, {} | {:.1} |",
+            "| {} | {} ({}, {}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {}, {}, {} | {:.1} | {} |",
             column.contender,
             rate(figures.rate_p90),
             rate(figures.rate_median),
@@ -155,6 +157,7 @@ pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String 
             plain(figures.client_busy, 2),
             plain(figures.foreign, 2),
             figures.rss_peak_kib as f64 / 1024.0,
+            plain(figures.start_ms, 1),
         );
     }
     text
@@ -169,7 +172,8 @@ pub fn json(case: &Case, columns: &[Column], baseline_name: &str) -> Value {
         let runs = column.runs.iter().map(|run| match run {
             None => Value::Null,
             Some(run) => {
-                json!({ "client": run.client, "totals": run.totals, "rss_peak_kib": run.rss_peak_kib })
+                json!({ "client": run.client, "totals": run.totals, "rss_peak_kib": run.rss_peak_kib,
+                "start_us": run.start_us })
             }
         });
         json!({
