@@ -1,3 +1,47 @@
-//! ringmill
+//! The `ringmill` program: flags and file to a configuration, a configuration to shards, signals to a drain and a report.
+//!
+//! No logic of its own about bytes, protocols or rings: that is in the crates below.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod args;
+mod caps;
+mod config;
+mod cores;
+mod failure;
+mod file;
+mod knobs;
+mod report;
+mod run;
+mod services;
+mod table;
+mod url;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use args::Asked;
+use caps::Caps;
+use failure::Failure;
+use table::say;
+
+fn main() -> ExitCode {
+    match answer() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.code()
+        }
+    }
+}
+
+fn answer() -> Result<(), Failure> {
+    match args::read(std::env::args_os())? {
+        Asked::Serve(args) => run::serve(&args.config()?)?,
+        Asked::Check(args) => say(&run::check(&args.config()?)?),
+        Asked::PrintConfig(args) => say(&file::print(&args.config()?)),
+        Asked::Caps { json: true } => say(&Caps::ask()?.json()),
+        Asked::Caps { json: false } => say(&Caps::ask()?.text()),
+        Asked::Show(text) => say(&text),
+    }
+    Ok(())
+}

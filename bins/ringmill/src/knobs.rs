@@ -1,0 +1,327 @@
+//! Every setting of the server, as data. A knob is one flag, one key of the configuration file, one paragraph of the
+//! help and one line of `--print-config`; all of them are made from the table below, so they cannot disagree.
+//!
+//! Pure: it reads and writes words of a [`Config`]. What only makes sense together is checked in `config.rs`.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::config::Config;
+
+/// One setting. Its unit is the last word of its name.
+pub(crate) struct Knob {
+    /// `--NAME` on the command line, `NAME = ...` in the file.
+    pub(crate) name: &'static str,
+    /// What stands for its value in the help; a switch has none.
+    pub(crate) value: &'static str,
+    /// What it does, in one sentence.
+    pub(crate) what: &'static str,
+    /// When to turn it, and what that costs.
+    pub(crate) why: &'static str,
+    /// Where it stands in a configuration.
+    pub(crate) field: fn(&mut Config) -> Field<'_>,
+}
+
+/// The place of a knob's value, and with it the values that it takes.
+pub(crate) enum Field<'a> {
+    /// A number in a range.
+    Number(&'a mut u64, RangeInclusive<u64>),
+    /// On or off.
+    Switch(&'a mut bool),
+    /// Something that is written as one word.
+    Word(&'a mut dyn Word),
+    /// Any number of words. The first that is given replaces the default.
+    Words(&'a mut dyn Words),
+    /// A file, or none.
+    File(&'a mut Option<PathBuf>),
+}
+
+/// A value that is written as one word.
+pub(crate) trait Word {
+    /// Takes the value of `text`. Errors: one sentence.
+    fn read(&mut self, text: &str) -> Result<(), String>;
+    /// The word that reads as this value.
+    fn show(&self) -> String;
+}
+
+/// A list of values, each written as one word.
+pub(crate) trait Words {
+    /// Empties the list.
+    fn clear(&mut self);
+    /// Adds the value of `text`. Errors: one sentence.
+    fn add(&mut self, text: &str) -> Result<(), String>;
+    /// The words that read as this list.
+    fn show(&self) -> Vec<String>;
+}
+
+impl<T: FromStr<Err: Display> + Display> Word for T {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|why: T::Err| why.to_string())?;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl<T: FromStr<Err: Display> + Display> Words for Vec<T> {
+    fn clear(&mut self) {
+        self.clear();
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        self.push(text.parse().map_err(|why: T::Err| why.to_string())?);
+        Ok(())
+    }
+
+    fn show(&self) -> Vec<String> {
+        self.iter().map(T::to_string).collect()
+    }
+}
+
+impl Field<'_> {
+    /// Takes the value of one word. Errors: one sentence that says what was expected.
+    pub(crate) fn read(&mut self, text: &str) -> Result<(), String> {
+        match self {
+            Field::Number(number, range) => {
+                let (least, most) = (range.start(), range.end());
+                let read = text.parse().ok().filter(|number| range.contains(number));
+                **number = read.ok_or_else(|| format!("`{text}`: expected {least} to {most}"))?;
+            }
+            Field::Switch(switch) => {
+                **switch = text.parse().map_err(|_| format!("`{text}`: expected true or false"))?;
+            }
+            Field::Word(word) => word.read(text)?,
+            Field::Words(words) => words.add(text)?,
+            Field::File(path) => **path = (!text.is_empty()).then(|| PathBuf::from(text)),
+        }
+        Ok(())
+    }
+
+    /// The value in words: one, but for a list, which may have none or many, and for no file.
+    pub(crate) fn show(&self) -> Vec<String> {
+        match self {
+            Field::Number(number, _) => vec![number.to_string()],
+            Field::Switch(switch) => vec![switch.to_string()],
+            Field::Word(word) => vec![word.show()],
+            Field::Words(words) => words.show(),
+            Field::File(path) => path.iter().map(|path| path.display().to_string()).collect(),
+        }
+    }
+}
+
+impl Knob {
+    /// The knob that is called `name`.
+    pub(crate) fn named(name: &str) -> Option<&'static Knob> {
+        KNOBS.iter().find(|knob| knob.name == name)
+    }
+
+    /// The name that a mistyped `name` was meant to be: at most two letters away.
+    pub(crate) fn meant(name: &str) -> Option<&'static str> {
+        let near = KNOBS.iter().map(|knob| (distance(knob.name, name), knob.name)).min()?;
+        (near.0 <= 2).then_some(near.1)
+    }
+
+    /// Its default, and the values that it takes where they are numbers, as they stand in the help.
+    pub(crate) fn bounds(&self) -> String {
+        let mut config = Config::default();
+        let field = (self.field)(&mut config);
+        let default = match field.show() {
+            words if words.is_empty() => "none".to_string(),
+            words => words.join(" "),
+        };
+        match &field {
+            Field::Number(_, range) => format!("[{} to {}, default {default}]", range.start(), range.end()),
+            Field::Switch(_) => "[default off]".to_string(),
+            _ => format!("[default {default}]"),
+        }
+    }
+}
+
+/// Letters to change, to add or to leave out to come from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let changed = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The catalogue, in the order of the help: what is served, by whom, how much, how fast, how it ends.
+pub(crate) const KNOBS: &[Knob] = &[
+    Knob {
+        name: "listen",
+        value: "URL",
+        what: "What to serve and where: http://ADDR, echo://ADDR, udp-echo://ADDR, relay://ADDR?to=ADDR, admin://ADDR. \
+               May be repeated",
+        why: "ADDR is 127.0.0.1:80, [::1]:80, localhost:80 or *:80; port 0 lets the kernel choose. [::] and * take \
+              IPv4 in too, unless `?v6only=true`. A relay also takes `form=machine|task` and `connect-ms=N`.",
+        field: |config| Field::Words(&mut config.listen),
+    },
+    Knob {
+        name: "name",
+        value: "HOST",
+        what: "A host name by which clients may call this server. May be repeated",
+        why: "/ and the admin pages answer 421 to other names than these, the listener's address and localhost: a foreign \
+              page could otherwise make its own name mean this machine, and read them (DNS rebinding).",
+        field: |config| Field::Words(&mut config.name),
+    },
+    Knob {
+        name: "admin-public",
+        value: "",
+        what: "Let admin:// stand off loopback, and show live figures on / there",
+        why: "They tell how busy the machine is and which kernel it runs. Put a firewall in front of them.",
+        field: |config| Field::Switch(&mut config.admin_public),
+    },
+    Knob {
+        name: "udp-echo-public",
+        value: "",
+        what: "Let udp-echo:// stand off loopback",
+        why: "A UDP sender's address can be forged, so an open echo throws traffic at third parties. Answers stay limited for \
+              each source, and never go to ports below 1024.",
+        field: |config| Field::Switch(&mut config.udp_echo_public),
+    },
+    Knob {
+        name: "engine",
+        value: "uring",
+        what: "What moves the bytes",
+        why: "uring is the only engine so far.",
+        field: |config| Field::Word(&mut config.engine),
+    },
+    Knob {
+        name: "cores",
+        value: "all|physical|LIST",
+        what: "The cores to use: all that the process may run on, one thread of each physical core, or ids such as 0,2-5",
+        why: "Keep cores free for the client when both run on one machine, or for the network card's interrupts.",
+        field: |config| Field::Word(&mut config.cores),
+    },
+    Knob {
+        name: "shards",
+        value: "auto|N",
+        what: "How many shards, on the first N of the cores; auto is one on each core",
+        why: "auto takes fewer when the cgroup (cpu.max) grants less time than there are cores.",
+        field: |config| Field::Word(&mut config.shards),
+    },
+    Knob {
+        name: "connections-max",
+        value: "N",
+        what: "Most connections of one shard",
+        why: "At the bound accept stops, and a counter says so. File descriptors (ulimit -n) bound it as well.",
+        field: |config| Field::Number(&mut config.connections_max, 1..=16_000_000),
+    },
+    Knob {
+        name: "backlog",
+        value: "N",
+        what: "Connections that may wait to be accepted, on each listener of each shard",
+        why: "The kernel cuts it to net.core.somaxconn. Bursts of connections longer than it see retries of a second.",
+        field: |config| Field::Number(&mut config.backlog, 1..=1_000_000),
+    },
+    Knob {
+        name: "recv-buffers",
+        value: "COUNTxSIZE",
+        what: "Receive buffers of each shard: count and bytes, both powers of two, such as 128x16KiB",
+        why: "More when `enobufs` grows in the report; small enough to stay in the core's cache. Sizes 1KiB to 1MiB, \
+              2 to 32768 of them.",
+        field: |config| Field::Word(&mut config.recv_buffers),
+    },
+    Knob {
+        name: "huge-pages",
+        value: "",
+        what: "Ask for huge pages under the receive buffers",
+        why: "Spares TLB misses with large pools. Takes vm.nr_hugepages, or transparent huge pages set to madvise.",
+        field: |config| Field::Switch(&mut config.huge_pages),
+    },
+    Knob {
+        name: "zero-copy-bytes",
+        value: "auto|off|N",
+        what: "Sends of at least so many bytes leave without a copy in the kernel",
+        why: "auto is 32768, and stops on connections where the kernel says that it copied (loopback always does, and \
+              loses by it). N holds whatever the kernel says.",
+        field: |config| Field::Word(&mut config.zero_copy),
+    },
+    Knob {
+        name: "spin-us",
+        value: "N",
+        what: "How long an idle shard looks for work before it sleeps",
+        why: "100 more than halves the latency of a lone connection, and keeps its core busy. 0 sleeps at once.",
+        field: |config| Field::Number(&mut config.spin_us, 0..=1_000_000),
+    },
+    Knob {
+        name: "idle-timeout-ms",
+        value: "N",
+        what: "Close connections on which nothing moved for so long; 0 is never",
+        why: "HTTP has deadlines of its own (head 10 s, keep-alive 75 s). This one is for echo and relay.",
+        field: |config| Field::Number(&mut config.idle_timeout_ms, 0..=86_400_000),
+    },
+    Knob {
+        name: "drain-ms",
+        value: "N",
+        what: "How long SIGTERM and Ctrl-C wait for open connections before they are reset",
+        why: "Longer than the longest answer. A second signal does not wait.",
+        field: |config| Field::Number(&mut config.drain_ms, 0..=3_600_000),
+    },
+    Knob {
+        name: "report",
+        value: "FILE",
+        what: "Write the counters there as JSON at the end and on SIGUSR1",
+        why: "The file is replaced in one step: a reader never sees half of it.",
+        field: |config| Field::File(&mut config.report),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_that_the_knob_takes() {
+        for knob in KNOBS {
+            let mut config = Config::default();
+            for word in (knob.field)(&mut config).show() {
+                (knob.field)(&mut config).read(&word).unwrap_or_else(|why| panic!("{}: {why}", knob.name));
+            }
+        }
+    }
+
+    #[test]
+    fn every_knob_has_a_name_of_its_own_and_its_words() {
+        for (index, knob) in KNOBS.iter().enumerate() {
+            assert!(KNOBS[..index].iter().all(|other| other.name != knob.name), "{} twice", knob.name);
+            assert!(!knob.what.ends_with('.') && knob.why.ends_with('.'), "{}", knob.name);
+            let is_switch = matches!((knob.field)(&mut Config::default()), Field::Switch(_));
+            assert_eq!(knob.value.is_empty(), is_switch, "{}", knob.name);
+        }
+    }
+
+    #[test]
+    fn a_number_is_taken_inside_its_range_only() {
+        let check = |text: &str, expected: Option<u64>| {
+            let mut config = Config::default();
+            let read = Knob::named("drain-ms").map(|knob| (knob.field)(&mut config).read(text));
+            let got = read.expect("the knob exists").map(|()| config.drain_ms);
+            assert_eq!(got.clone().ok(), expected, "{text}: {got:?}");
+        };
+        check("0", Some(0));
+        check("3600000", Some(3_600_000));
+        check("3600001", None);
+        check("-1", None);
+        check("1.5", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_mistyped_name_finds_what_was_meant_and_a_foreign_one_nothing() {
+        assert_eq!(Knob::meant("drian-ms"), Some("drain-ms"));
+        assert_eq!(Knob::meant("spin_us"), Some("spin-us"));
+        assert_eq!(Knob::meant("listener"), Some("listen"));
+        assert_eq!(Knob::meant("threads"), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! From a checked configuration to a process that serves, and from a signal to its report.
+//!
+//! Everything that the machine may refuse is asked before the first thread starts, so that a refusal is one line and
+//! leaves nothing behind. This thread then only waits for signals; it never touches a byte.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linux::notify::{Stage, notify};
+use linux::signal::{Signal, Signals};
+use linux::{limits, net};
+use service::any::Any;
+use shard::engine::uring;
+use shard::meter::Board;
+use shard::plan::{Control, Listen, Plan, Running};
+
+use crate::config::{Config, Engine};
+use crate::cores::{self, Choice};
+use crate::failure::{Failure, warn};
+use crate::report::Report;
+use crate::services;
+use crate::table::{self, Start};
+use crate::url::{Kind, Url};
+
+/// Whether `config` could be served on this machine: a line that says how. Errors: why not.
+///
+/// Ports are not asked for: one that is taken is no mistake of the file, and often taken by the server that is to be
+/// restarted with it.
+pub(crate) fn check(config: &Config) -> Result<String, Failure> {
+    let choice = cores::choose(&config.cores, config.shards)?;
+    check_report(config)?;
+    check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
+    let (listeners, shards) = (config.listen.len(), choice.cores.len());
+    Ok(format!("ok: {listeners} listeners, {shards} shards on cores {}\n", cores::list(&choice.cores)))
+}
+
+/// Serves until a signal ends it, then drains and reports. Errors: why it could not start.
+pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+    // Before the first thread: threads inherit the mask, and one without it would be killed by the signal.
+    let signals = Signals::block(Signal::ALL)?;
+    let choice = cores::choose(&config.cores, config.shards)?;
+    check_report(config)?;
+    check_descriptors(config, choice.cores.len(), limits::raise_nofile()?.soft)?;
+    config.listen.iter().try_for_each(probe)?;
+
+    let running = start(config, &choice)?;
+    announce(config, &choice, &running);
+    tell(Stage::Ready);
+    wait(config, &signals, &running)?;
+    running.control().drain();
+    tell(Stage::Stopping);
+    drain(&signals, &running)?;
+    finish(config, &Report::last(&running.join()))
+}
+
+fn start(config: &Config, choice: &Choice) -> Result<Running, Failure> {
+    let plan = plan(config, choice);
+    let services = services::of(config)?;
+    let shared = Arc::clone(&services);
+    let make = move |_, _: &Arc<Board>| Any::new(Arc::clone(&shared));
+    let running = match config.engine {
+        Engine::Uring => uring::start(plan, Control::default(), make)?,
+    };
+    services.set_bound(running.addresses());
+    Ok(running)
+}
+
+fn plan(config: &Config, choice: &Choice) -> Plan {
+    Plan {
+        cores: choice.cores.iter().map(|core| Some(*core)).collect(),
+        listeners: config.listen.iter().map(listen).collect(),
+        connections_max: config.connections_max as usize,
+        backlog: config.backlog as u32,
+        pool: config.pool(),
+        spin: Duration::from_micros(config.spin_us),
+        zero_copy: config.zero_copy.0,
+        idle: config.idle(),
+        drain: Duration::from_millis(config.drain_ms),
+        ..Plan::default()
+    }
+}
+
+fn listen(url: &Url) -> Listen {
+    // Admin sums what all shards counted: one of them is enough, and the others keep to their work.
+    let seat = matches!(url.kind, Kind::Admin).then_some(0);
+    Listen { transport: url.kind.transport(), address: url.address, v6only: url.v6only, seat }
+}
+
+/// Whether the address is free, also of another Ringmill: its listeners would share it (SO_REUSEPORT), and each of the
+/// two servers would get half of the connections without a word.
+fn probe(url: &Url) -> Result<(), Failure> {
+    if url.address.port() == 0 {
+        return Ok(());
+    }
+    net::probe_free(url.address, url.kind.transport(), Some(url.v6only)).map_err(Failure::from)
+}
+
+/// What is needed before the first connection: a ring, a wake-up and a socket for each listener on each shard.
+fn check_descriptors(config: &Config, shards: usize, have: u64) -> Result<(), Failure> {
+    let need = PROCESS_DESCRIPTORS + shards as u64 * (SHARD_DESCRIPTORS + config.listen.len() as u64);
+    if have < need {
+        return Err(linux::Error::NofileShort { have, need }.into());
+    }
+    Ok(())
+}
+
+/// A report that could not be written is better known now than at the end.
+fn check_report(config: &Config) -> Result<(), Failure> {
+    let Some(path) = &config.report else { return Ok(()) };
+    let home = path.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || !home.is_dir() {
+        let what = format!("the report cannot be written to {}", path.display());
+        return Err(Failure::usage(what).cure("`--report FILE` in a directory that exists"));
+    }
+    Ok(())
+}
+
+fn announce(config: &Config, choice: &Choice, running: &Running) {
+    let mut notes: Vec<String> = choice.warning.iter().map(|warning| format!("warning  {warning}")).collect();
+    let is_public_site = |url: &Url| matches!(url.kind, Kind::Http) && url.is_public();
+    if config.listen.iter().any(is_public_site) && !config.admin_public {
+        notes.push("note     public listeners show no live figures on /: that takes --admin-public".into());
+    }
+    let start = Start {
+        listen: &config.listen,
+        addresses: running.addresses(),
+        seats: running.seats(),
+        connections_max: config.connections_max as usize,
+        notes: &notes,
+    };
+    table::say_under(&format!("ringmill {} serves", env!("CARGO_PKG_VERSION")), &start.text());
+}
+
+/// Tells the service manager. One that cannot be told is no reason not to serve.
+fn tell(stage: Stage) {
+    if let Err(error) = notify(stage) {
+        warn(&error.to_string());
+    }
+}
+
+/// Waits for a signal to end, and reports meanwhile when asked to.
+fn wait(config: &Config, signals: &Signals, running: &Running) -> Result<(), Failure> {
+    while signals.wait()? == Signal::User1 {
+        let report = Report::live(running.board());
+        match &config.report {
+            Some(path) => {
+                report.write(path).unwrap_or_else(|why| warn(&format!("{}: {why}", path.display())))
+            }
+            None => table::say(&report.json()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every shard has ended. A second signal to end does not wait.
+fn drain(signals: &Signals, running: &Running) -> Result<(), Failure> {
+    while !running.is_finished() {
+        match signals.wait_timeout(LOOK)? {
+            Some(Signal::Interrupt | Signal::Terminate) => running.control().abort(),
+            Some(Signal::User1 | Signal::Hangup) | None => {}
+        }
+    }
+    Ok(())
+}
+
+fn finish(config: &Config, report: &Report) -> Result<(), Failure> {
+    table::say_under("\nringmill has ended", &report.text());
+    match &config.report {
+        Some(path) => {
+            report.write(path).map_err(|why| Failure::runtime(format!("{}: {why}", path.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How often a drain looks whether it is over. Nothing waits for it but the user.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Standard streams, and those that libraries and this thread open for a moment.
+const PROCESS_DESCRIPTORS: u64 = 8;
+/// A ring and its wake-up.
+const SHARD_DESCRIPTORS: u64 = 4;

@@ -1,0 +1,99 @@
+//! A machine with less than was asked for: each shortage is a server that serves with less and says so, or one clear
+//! line with its cure.
+
+use std::net::{TcpListener, UdpSocket};
+use std::process::Command;
+
+use crate::support::{Home, SMALL, Server, check_echo, check_refusal, get, is_root, ringmill, run};
+use linux::sandbox::{self, Refusal};
+
+#[test]
+fn a_port_that_another_program_has_is_named_with_the_way_to_find_it() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let taken = [("http", tcp.local_addr()), ("udp-echo", udp.local_addr())];
+    for (scheme, address) in taken {
+        let address = address.expect("it is bound");
+        let output = run(&["--listen", &format!("{scheme}://{address}")]);
+        let cure = format!("sport = :{}", address.port());
+        check_refusal(output, 1, &format!("address {address} is in use"), &cure);
+    }
+}
+
+#[test]
+fn a_port_that_another_ringmill_has_is_not_shared_with_it() {
+    let first = Server::with(&["--listen", "echo://127.0.0.1:0", "--listen", "udp-echo://127.0.0.1:0"]);
+    for scheme in ["echo", "udp-echo"] {
+        let address = first.address(scheme);
+        let output = run(&["--listen", &format!("{scheme}://{address}")]);
+        check_refusal(output, 1, &format!("address {address} is in use"), "another port");
+    }
+    check_echo(&mut first.connect("echo"), b"the first one goes on");
+}
+
+#[test]
+fn an_address_that_no_interface_has_is_named() {
+    // 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
+    let output = run(&["--listen", "http://192.0.2.1:0"]);
+    check_refusal(output, 1, "no interface of this machine has the address 192.0.2.1", "`ip address`");
+}
+
+#[test]
+fn io_uring_that_is_refused_is_one_line_and_a_cure() {
+    for refusal in [Refusal::NotPermitted, Refusal::NoSuchCall] {
+        let mut command = ringmill();
+        sandbox::refuse_io_uring(command.args(SMALL), refusal);
+        check_refusal(command.output().expect("ringmill starts"), 1, "io_uring", "");
+    }
+}
+
+#[test]
+fn few_descriptors_mean_fewer_connections_and_a_line_that_says_so() {
+    let mut command = ringmill();
+    sandbox::limit_nofile(command.args(SMALL), 64);
+    let server = Server::start(&mut command);
+    assert!(server.table.contains("file descriptors allow"), "{}", server.table);
+    assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));
+    check_echo(&mut server.connect("echo"), b"served all the same");
+    assert!(server.terminate().0.success());
+}
+
+#[test]
+fn too_few_descriptors_to_start_are_named_with_the_number_that_would_do() {
+    let mut command = ringmill();
+    sandbox::limit_nofile(command.args(SMALL), 10);
+    check_refusal(
+        command.output().expect("ringmill starts"),
+        1,
+        "10 file descriptors are allowed",
+        "`ulimit -n ",
+    );
+}
+
+/// Runs as a plain user, who has no capabilities: as root by becoming one, else by being one.
+fn as_plain_user(command: &mut Command) -> &mut Command {
+    if is_root() { sandbox::as_user(command, 65_534) } else { command }
+}
+
+#[test]
+fn a_plain_user_with_the_default_locked_memory_is_served() {
+    let home = Home::new();
+    let mut command = Command::new(home.program());
+    sandbox::limit_memlock(as_plain_user(command.args(SMALL)), 8 << 20);
+    let server = Server::start(&mut command);
+    assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));
+    check_echo(&mut server.connect("echo"), &[1; 50_000]);
+    assert!(server.terminate().0.success());
+}
+
+#[test]
+fn a_plain_user_with_hardly_any_locked_memory_is_served_and_told_what_is_missing() {
+    let home = Home::new();
+    let mut command = Command::new(home.program());
+    sandbox::limit_memlock(as_plain_user(command.args(SMALL)), 64 << 10);
+    let server = Server::start(&mut command);
+    assert!(server.table.lines().any(|line| line.starts_with("missing ")), "{}", server.table);
+    assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));
+    check_echo(&mut server.connect("echo"), &[1; 50_000]);
+    assert!(server.terminate().0.success());
+}
