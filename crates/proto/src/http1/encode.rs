@@ -77,7 +77,6 @@ pub fn head(out: &mut Vec<u8>, status: Status, meta: &Meta<'_>) -> Promise {
     let chunked = is_unknown && meta.version == Version::H11;
     let keep_alive = meta.keep_alive && (chunked || !is_unknown);
 
-    out.reserve(HEAD_BYTES_USUAL);
     out.extend_from_slice(status.line().as_bytes());
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(meta.date);
@@ -216,5 +215,4 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 const U64_DIGITS_MAX: usize = 20;
-const HEAD_BYTES_USUAL: usize = 256;
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -13,6 +13,7 @@
 pub mod body;
 pub mod date;
 pub mod encode;
+mod fields;
 pub mod head;
 pub mod host;
 mod limits;
