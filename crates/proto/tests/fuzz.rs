@@ -7,6 +7,7 @@
 mod support;
 
 use std::env;
+use std::net::Ipv6Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,16 @@ fn check(random: &mut Random, input: &[u8]) {
     for range in &connection.heads {
         judge(&input[range.clone()], &limits);
     }
+    for (range, framing, payload) in &connection.bodies {
+        let expected = match *framing {
+            Framing::Chunked => judge_chunks(&input[range.clone()], &limits),
+            _ => input[range.clone()].to_vec(),
+        };
+        assert_eq!(
+            (payload, *framing == Framing::Length(range.len() as u64)),
+            (&expected, *framing != Framing::Chunked)
+        );
+    }
     let whole = connection.finish();
     assert_eq!(whole, read(input, limits, 1..input.len()), "byte by byte");
     let mut cuts: Vec<usize> = (0..random.below(5)).map(|_| random.below(input.len() + 1)).collect();
@@ -90,10 +101,7 @@ fn judge(bytes: &[u8], limits: &Limits) {
     let text = text.strip_prefix("\r\n").unwrap_or(&text);
     let lines: Vec<&str> =
         text.strip_suffix("\r\n\r\n").expect("ends with an empty line").split("\r\n").collect();
-    for line in &lines {
-        assert!(!line.is_empty());
-        assert!(line.chars().all(|c| c == '\t' || (c >= ' ' && c != '\x7f')), "control byte in {line:?}");
-    }
+    assert!(lines.iter().all(|line| !line.is_empty() && is_text(line)), "{lines:?}");
     judge_request_line(lines[0], &head, limits);
 
     let fields: Vec<(&str, &str)> =
@@ -118,11 +126,103 @@ fn judge_request_line(line: &str, head: &Head<'_>, limits: &Limits) {
     assert!(head.path.is_empty() || head.path == "*" || head.path.starts_with('/'));
     let path = target.split('?').next().expect("split gives one");
     assert!(path.ends_with(head.path) || matches!(head.path, "/" | "*"));
+    assert!(head.path != "*" || method == "OPTIONS");
+    let host = head.host.map_or("", |host| host.text());
+    judge_host(host);
+    assert!(
+        method != "CONNECT"
+            || (host == target && host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty()))
+    );
 
     let path = decoded(head.path);
     assert!(!path.contains(|c| c < ' '), "{path:?}");
     assert!(path.split(['/', '\\']).all(|segment| segment != "." && segment != ".."), "{path:?}");
     assert!(!decoded(query.unwrap_or("")).contains('\0'));
+}
+
+fn judge_host(host: &str) {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    assert!(
+        port.is_none_or(|port| port.is_empty() || (!port.starts_with('+') && port.parse::<u16>().is_ok()))
+    );
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => assert!(address.parse::<Ipv6Addr>().is_ok(), "{host:?}"),
+        None => assert!(
+            name.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c)),
+            "{host:?}"
+        ),
+    }
+    assert!(host.is_empty() || !name.is_empty());
+}
+
+/// Reads a whole chunked body again with nothing but splits; gives its payload.
+fn judge_chunks(bytes: &[u8], limits: &Limits) -> Vec<u8> {
+    let text: String = bytes.iter().map(|&byte| byte as char).collect();
+    let mut payload = Vec::new();
+    let mut extension_bytes = 0;
+    let mut rest = text.as_str();
+    loop {
+        let (line, after) = rest.split_once("\r\n").expect("a size line");
+        let (digits, extensions) = line.split_at(line.find(';').unwrap_or(line.len()));
+        assert!(
+            (1..=16).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit()),
+            "{line:?}"
+        );
+        extension_bytes += extensions.chars().count();
+        judge_extensions(extensions);
+        let size = usize::from_str_radix(digits, 16).expect("64 bits");
+        if size == 0 {
+            rest = after;
+            break;
+        }
+        payload.extend(after.chars().take(size).map(|c| c as u8));
+        let end = after.char_indices().nth(size).expect("more than the payload").0;
+        rest = after[end..].strip_prefix("\r\n").expect("a chunk ends where its size says");
+    }
+    assert!(extension_bytes <= limits.extension_bytes_max && payload.len() as u64 <= limits.body_bytes_max);
+    let lines = rest.strip_suffix("\r\n").expect("an empty line at the end");
+    assert!(lines.chars().count() <= limits.head_bytes_max);
+    let trailers: Vec<&str> = lines.split_terminator("\r\n").collect();
+    assert!(lines.is_empty() || lines.ends_with("\r\n"));
+    assert!(trailers.len() <= limits.headers_max);
+    for line in trailers {
+        let (name, value) = line.split_once(':').expect("a colon in each trailer");
+        assert!(is_token(name) && is_text(value), "{line:?}");
+    }
+    payload
+}
+
+/// Each is `;token`, `;token=token` or `;token="text"`.
+fn judge_extensions(text: &str) {
+    assert!(is_text(text));
+    let mut rest = text;
+    while !rest.is_empty() {
+        let after = rest.strip_prefix(';').expect("a semicolon before each extension");
+        let (name, after) = after.split_at(token_len(after));
+        assert!(is_token(name), "{text:?}");
+        rest = match after.strip_prefix('=') {
+            None => after,
+            Some(value) => match value.strip_prefix('"') {
+                None => {
+                    let end = token_len(value);
+                    assert!(end > 0, "{text:?}");
+                    &value[end..]
+                }
+                Some(quoted) => {
+                    let mut escaped = false;
+                    let end = quoted.find(|c| {
+                        let closes = c == '"' && !escaped;
+                        escaped = c == '\\' && !escaped;
+                        closes
+                    });
+                    &quoted[end.expect("a closing quote") + 1..]
+                }
+            },
+        };
+    }
 }
 
 fn judge_fields(fields: &[(&str, &str)], head: &Head<'_>, limits: &Limits) {
@@ -157,7 +257,17 @@ fn judge_fields(fields: &[(&str, &str)], head: &Head<'_>, limits: &Limits) {
 }
 
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    !text.is_empty() && token_len(text) == text.len()
+}
+
+/// Bytes of the token at the start of `text`.
+fn token_len(text: &str) -> usize {
+    let is_tchar = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    text.find(|c| !is_tchar(c)).unwrap_or(text.len())
+}
+
+fn is_text(text: &str) -> bool {
+    text.chars().all(|c| c == '\t' || (c >= ' ' && c != '\x7f'))
 }
 
 /// Percent-decoded; panics at a broken escape.

@@ -13,6 +13,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use proto::http1::{Body, Framing, Head, Limits, Refusal, Scan, Step, Version, head};
 
@@ -108,7 +109,10 @@ pub(crate) struct Connection {
     /// Bytes of the stream before `unread`.
     pub(crate) taken: usize,
     /// Where each accepted head lies in the stream.
-    pub(crate) heads: Vec<std::ops::Range<usize>>,
+    pub(crate) heads: Vec<Range<usize>>,
+    /// Where each whole body lies in the stream, how it was framed, and its payload.
+    pub(crate) bodies: Vec<(Range<usize>, Framing, Vec<u8>)>,
+    framing: Option<Framing>,
 }
 
 impl Connection {
@@ -154,6 +158,7 @@ impl Connection {
         };
         assert!(used <= self.unread.len() && self.scan.is_fresh());
         self.told.push(describe(&head));
+        self.framing = Some(head.framing);
         self.body = (head.framing != Framing::None).then(|| Body::new(head.framing));
         self.heads.push(self.taken..self.taken + used);
         self.take(used);
@@ -178,6 +183,9 @@ impl Connection {
                 assert!(used <= self.unread.len() && body.is_done());
                 self.take(used);
                 self.body = None;
+                let start = self.heads.last().map_or(0, |head| head.end);
+                let framing = self.framing.expect("a head came before");
+                self.bodies.push((start..self.taken, framing, self.payload.clone()));
                 self.tell_payload();
                 Ok(true)
             }
