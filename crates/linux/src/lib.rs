@@ -20,4 +20,13 @@ mod sync;
 pub mod wake;
 
 pub use error::Error;
+
+/// The error numbers that engines tell apart (errno(3)).
+pub mod errno {
+    pub use libc::{
+        EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS,
+        ENOMEM,
+    };
+}
+
 pub use pool::{Chunk, Gather, Lease, Pool};

@@ -4,6 +4,7 @@
 //! Nothing here reads, writes, accepts or waits: that is the engine's. Addresses come from the configuration, already
 //! resolved. Sources: socket(7), tcp(7), ip(7), ipv6(7).
 
+mod accept;
 mod address;
 mod udp;
 

@@ -126,11 +126,6 @@ impl Conn {
         self.out.as_ref().is_some_and(|out| out.waits())
     }
 
-    /// Whether every byte of output has been taken by the kernel.
-    pub(crate) fn is_flushed(&self) -> bool {
-        self.out.as_ref().is_none_or(|out| out.is_empty())
-    }
-
     /// Whether there is unread input.
     pub(crate) fn has_input(&self) -> bool {
         self.input.as_ref().is_some_and(|input| !input.is_empty())

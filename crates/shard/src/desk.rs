@@ -70,6 +70,8 @@ pub(crate) enum Alarm {
     Idle(Key),
     /// A connect's deadline.
     Connect(Key),
+    /// The check of a leg that is flushing its last output.
+    Close(Key),
     /// The end of a leg's lingering.
     Linger(Key),
     /// The drain's deadline.
@@ -166,7 +168,7 @@ impl Spare {
     }
 
     pub(crate) fn keep_out(&mut self, mut out: Box<Out>) {
-        debug_assert!(out.is_empty());
+        out.reset();
         keep_tail(&mut self.tails, out.take_tail());
         keep(&mut self.outs, out);
     }

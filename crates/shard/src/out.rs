@@ -167,6 +167,12 @@ impl Out {
         self.queue.iter().filter(|c| c.is_lease()).count()
     }
 
+    /// As new, for another leg.
+    pub(crate) fn reset(&mut self) {
+        debug_assert!(self.is_empty());
+        (self.full, self.shut) = (false, false);
+    }
+
     /// The emptied copy buffer, for use again.
     pub(crate) fn take_tail(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.tail)

@@ -1,7 +1,7 @@
 //! What an engine is to run, and the handles to what it runs. Checked whole before the first thread starts.
 
 use crate::meter::{Board, Snapshot};
-use linux::ring::Features;
+use linux::ring::{Features, Tier};
 use linux::wake::Parker;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -30,8 +30,10 @@ pub struct Plan {
     pub idle: Option<Duration>,
     /// How long a drain may take before what is left is aborted.
     pub drain: Duration,
-    /// Most bytes of output that one leg queues, in bytes.
+    /// Most bytes of output that one leg queues.
     pub out_max: usize,
+    /// The rung of the ring's ladder to begin at: lower ones measure or test an older kernel's way.
+    pub highest_tier: Tier,
 }
 
 impl Default for Plan {
@@ -47,6 +49,7 @@ impl Default for Plan {
             idle: None,
             drain: Duration::from_secs(10),
             out_max: 256 * 1024,
+            highest_tier: Tier::Defer,
         }
     }
 }
@@ -62,6 +65,8 @@ pub struct Listen {
     pub v6only: bool,
     /// The only seat that has it, or all.
     pub seat: Option<u16>,
+    /// It serves through the drain and is closed last: for health checks and metrics.
+    pub late: bool,
 }
 
 pub use linux::net::Transport;

@@ -67,6 +67,14 @@ impl BufRing {
         self.id_at(self.positions[usize::from(id)].wrapping_add(1))
     }
 
+    /// The length that `id`'s entry has now: the kernel shortens it when it uses only a part of the buffer.
+    pub(super) fn len_of(&self, id: u16) -> u32 {
+        let entry = self.entry(self.positions[usize::from(id)]);
+        // SAFETY: in bounds (masked) of the live mapping. The kernel wrote the length, if at all, before the completion that
+        // named this buffer, and does not write it again before the entry is published again.
+        unsafe { (&raw const (*entry).len).read() }
+    }
+
     /// Takes the oldest entry, as a kernel would; `None` when there is none.
     pub(super) fn take_first(&mut self) -> Option<u16> {
         if self.head == self.tail {

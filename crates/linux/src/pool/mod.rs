@@ -32,10 +32,10 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// 128 buffers of 16 KiB: 2 MiB a shard. Sixteen KiB with receive bundles costs small messages nothing and serves
+    /// 256 buffers of 16 KiB: 4 MiB a shard. Sixteen KiB with receive bundles costs small messages nothing and serves
     /// large ones as well as a 64 KiB buffer does; see docs/decisions/0003-buffers.md for the measurements.
     fn default() -> Plan {
-        Plan { count: 128, bytes: 16 * 1024, huge_pages: false }
+        Plan { count: 256, bytes: 16 * 1024, huge_pages: false }
     }
 }
 
@@ -50,6 +50,8 @@ struct Inner {
     leases: Box<[Cell<u32>]>,
     /// Buffers with at least one lease.
     lent: Cell<u32>,
+    /// Buffers that came back and wait for `publish`.
+    returned: RefCell<Vec<u16>>,
     ring: RefCell<BufRing>,
     /// A kernel ring reads `ring`; only completions may take buffers out of it then.
     kernel: Cell<bool>,
@@ -81,6 +83,7 @@ impl Pool {
             bytes: plan.bytes,
             leases: (0..plan.count).map(|_| Cell::new(0)).collect(),
             lent: Cell::new(0),
+            returned: RefCell::new(Vec::with_capacity(usize::from(plan.count))),
             ring: RefCell::new(ring),
             kernel: Cell::new(false),
         })))
@@ -106,9 +109,23 @@ impl Pool {
         self.0.arena.huge()
     }
 
-    /// Makes buffers that came back since the last call visible to the kernel. Once a turn, before the enter.
+    /// Gives the kernel the buffers that came back since the last call. Once a turn, before the enter.
     pub fn publish(&self) {
-        self.0.ring.borrow_mut().publish();
+        let mut returned = self.0.returned.borrow_mut();
+        if returned.is_empty() {
+            return;
+        }
+        let mut ring = self.0.ring.borrow_mut();
+        for index in returned.drain(..) {
+            let address = self.0.arena.address(usize::from(index) * self.0.bytes as usize);
+            ring.put(index, address, self.0.bytes);
+        }
+        ring.publish();
+    }
+
+    /// Buffers that came back and wait for `publish`.
+    pub fn returned(&self) -> usize {
+        self.0.returned.borrow().len()
     }
 
     /// Takes a free buffer and copies `bytes` into it, as the kernel does for a receive. Copies at most one buffer's
@@ -118,6 +135,7 @@ impl Pool {
     /// same buffer.
     pub fn fill(&self, bytes: &[u8]) -> Option<Lease> {
         assert!(!self.0.kernel.get(), "a pool that a kernel ring reads is filled by the kernel alone");
+        self.publish();
         let index = self.0.ring.borrow_mut().take_first()?;
         let len = bytes.len().min(self.0.bytes as usize);
         self.0.arena.write(usize::from(index) * self.0.bytes as usize, &bytes[..len]);
@@ -131,7 +149,9 @@ impl Pool {
         let mut index = first;
         let mut left = len;
         loop {
-            let part = left.min(self.0.bytes);
+            // A bundle's receive may be told a shorter buffer than we gave, and then goes on in the next one; the entry
+            // holds the length that was used.
+            let part = left.min(self.0.ring.borrow().len_of(index));
             each(self.lease(index, part));
             left -= part;
             if left == 0 {
@@ -181,8 +201,7 @@ impl Pool {
         leases.set(leases.get() - 1);
         if leases.get() == 0 {
             self.0.lent.set(self.0.lent.get() - 1);
-            let address = self.0.arena.address(usize::from(index) * self.0.bytes as usize);
-            self.0.ring.borrow_mut().put(index, address, self.0.bytes);
+            self.0.returned.borrow_mut().push(index);
         }
     }
 }
@@ -225,6 +244,7 @@ mod tests {
         for index in [2, 0, 3, 1] {
             held[index] = None;
         }
+        pool.publish();
         let mut seen = Vec::new();
         pool.lend(2, 2 * 1024 + 7, |lease| seen.push((lease.index(), lease.len())));
         assert_eq!(seen, [(2, 1024), (0, 1024), (3, 7)]);

@@ -11,9 +11,13 @@ pub(super) enum Held {
     /// A plain send: the chunks and their vector.
     Send(Box<Gather>),
     /// A zero-copy send. The kernel reads `lease` until the notification; `gather` goes back with the result.
-    ZeroCopy { gather: Option<Box<Gather>>, lease: Lease },
+    ZeroCopy {
+        gather: Option<Box<Gather>>,
+        #[allow(dead_code, reason = "the kernel reads it")]
+        lease: Lease,
+    },
     /// A datagram with its header.
-    Datagram(Box<DatagramOut>),
+    Datagram(#[allow(dead_code, reason = "the kernel reads it")] Box<DatagramOut>),
     /// The address of a connect.
     Address(#[allow(dead_code, reason = "the kernel reads it")] Box<SockAddr>),
     /// The header that names the sizes of a multishot recvmsg.

@@ -32,6 +32,8 @@ pub struct Ring {
     uring: ManuallyDrop<IoUring>,
     memory: ManuallyDrop<(Pool, InFlight)>,
     gifts: Gifts,
+    /// Buffers from the first on that zero-copy sends can go out from.
+    fixed: u32,
     features: Features,
     /// Completions copied out of the queue, so that the queue is free while they are worked on.
     reaped: VecDeque<cqueue::Entry>,
@@ -77,15 +79,14 @@ impl Ring {
         unsafe { uring.submitter().register_buf_ring_with_flags(address, entries, GROUP, 0) }
             .map_err(|e| RingError::from_io("the buffer ring", e, u64::from(entries) * 16))?;
         let params = uring.params();
-        let mut gifts = Gifts { no_iowait: params.is_feature_no_iowait(), ..Gifts::default() };
+        let gifts = Gifts { no_iowait: params.is_feature_no_iowait(), ..Gifts::default() };
         let bundles = params.is_feature_recvsend_bundle();
-        if setup.fixed_buffers {
-            gifts.zero_copy = register_arena(&uring, &pool, &mut features);
-        }
+        let fixed = register_arena(&uring, &pool, setup.fixed_bytes, &mut features);
         let mut ring = Ring {
             uring: ManuallyDrop::new(uring),
             memory: ManuallyDrop::new((pool, InFlight::default())),
             gifts,
+            fixed,
             features,
             reaped: VecDeque::new(),
             pieces: VecDeque::new(),
@@ -111,9 +112,9 @@ impl Ring {
         self.counts
     }
 
-    /// Whether zero-copy sends from the pool are possible.
-    pub fn zero_copy(&self) -> bool {
-        self.gifts.zero_copy
+    /// Whether this send can go out as [`Op::SendZeroCopy`]: one chunk, a lease of registered memory.
+    pub fn can_send_zero_copy(&self, gather: &crate::pool::Gather) -> bool {
+        matches!(gather.single(), Some(Chunk::Lease(lease)) if u32::from(lease.index()) < self.fixed)
     }
 
     /// The descriptor by which other rings send messages here.
@@ -131,8 +132,12 @@ impl Ring {
     /// Submits all that was pushed and runs the kernel's deferred work; with `want` 1 also waits for a completion, at most
     /// until `deadline_ns` of [`Clock`]. Gives back buffers first. One system call.
     pub fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
-        self.pool().publish();
+        // Buffers go back only when every completion was taken: the ring's entries say how long each received piece is, and
+        // giving back writes over them. Completions that the kernel holds back for want of room count too.
         let want = if self.reaped.is_empty() { want } else { 0 };
+        if self.reaped.is_empty() && !self.uring.submission().cq_overflow() {
+            self.pool().publish();
+        }
         self.enter(want, deadline_ns).map_err(|e| RingError::from_io("io_uring_enter", e, 0))?;
         self.reap();
         Ok(())
@@ -167,6 +172,11 @@ impl Ring {
             }
         };
         Some(Completion { tag: Tag(user_data), result, more, with })
+    }
+
+    /// Whether [`Ring::next`] has something.
+    pub fn has_next(&self) -> bool {
+        !self.reaped.is_empty()
     }
 
     /// What the last [`With::Buffers`] delivered; the caller takes it out.
@@ -261,19 +271,23 @@ impl Ring {
             let (ours, mut theirs) = UnixStream::pair().map_err(io)?;
             theirs.write_all(b"?").map_err(io)?;
             let gifts = Gifts { multishot, bundles, limits, ..self.gifts };
-            let sqe = sqe::receive(Sock::Plain(ours.as_raw_fd()), 64, Tag::new(0, 0, 0).0, &gifts);
-            self.push_entry(sqe);
+            let trial = Tag::new(0, 0, 0);
+            self.push_entry(sqe::receive(Sock::Plain(ours.as_raw_fd()), 64, trial.0, &gifts));
             let mut received = false;
-            drop(theirs); // the end of a multishot that works
-            loop {
+            while self.counts.in_flight > 0 {
                 self.wait(1, None)?;
-                let Some(completion) = self.next() else { continue };
-                received |= completion.result > 0;
-                self.pieces.clear();
-                if !completion.more {
-                    break;
+                while let Some(completion) = self.next() {
+                    if completion.tag != trial {
+                        continue;
+                    }
+                    received |= completion.result > 0;
+                    self.pieces.clear();
+                    if completion.more {
+                        self.push(Op::Cancel(trial), Tag::new(1, 0, 0));
+                    }
                 }
             }
+            drop(theirs);
             if received {
                 self.gifts = gifts;
                 break;
@@ -326,29 +340,39 @@ pub fn probe() -> Result<Features, RingError> {
     Ok(ring.features.clone())
 }
 
-/// Registers the pool's arena as fixed buffer 0. The kernel charges it to RLIMIT_MEMLOCK unless the process has
-/// CAP_IPC_LOCK (io_uring_register(2)).
-fn register_arena(uring: &IoUring, pool: &Pool, features: &mut Features) -> bool {
-    let range = pool.range();
-    // SAFETY: the range is the pool's arena, a live mapping that this ring keeps until the kernel's side is torn down. The
-    // kernel only reads it, for sends of parts that are lent.
-    let registered = unsafe { uring.submitter().register_buffers(&[range]) };
-    let there = registered.map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOMEM) => {
-            let have = crate::limits::memlock().map_or(0, |limit| limit.soft);
-            format!("{} bytes do not fit RLIMIT_MEMLOCK ({have} bytes for all of this user)", range.iov_len)
-        }
-        _ => error.to_string(),
-    });
-    if !features.note("registered buffers", there) {
-        features.note("zero-copy sends", Err("they need registered buffers".into()));
-        return false;
+/// Registers the first `bytes` of the pool's arena as fixed buffer 0 and returns how many whole buffers that makes. The
+/// kernel charges them to RLIMIT_MEMLOCK unless the process has CAP_IPC_LOCK (io_uring_register(2)).
+fn register_arena(uring: &IoUring, pool: &Pool, bytes: usize, features: &mut Features) -> u32 {
+    const NAME: &str = "zero-copy sends";
+    if !setup::knows_zero_copy(uring) {
+        features.note(NAME, Err("this kernel has them not; Linux 6.0 has".into()));
+        return 0;
     }
-    let knows = setup::knows_zero_copy(uring);
-    features.note(
-        "zero-copy sends",
-        if knows { Ok(()) } else { Err("this kernel has it not; Linux 6.0 has".into()) },
-    )
+    let each = pool.buffer_bytes() as usize;
+    let mut range = pool.range();
+    let fixed = (bytes.min(range.iov_len) / each).min(pool.count() as usize);
+    let have = crate::limits::memlock().map_or(0, |limit| limit.soft);
+    let short = |fixed: usize| {
+        let (count, need) = (pool.count(), pool.count() as usize * each);
+        Err(format!(
+            "{fixed} of {count} buffers are registered: {need} bytes are over this shard's part of RLIMIT_MEMLOCK ({have})"
+        ))
+    };
+    range.iov_len = fixed * each;
+    // SAFETY: the range is a part of the pool's arena, a live mapping that this ring keeps until the kernel's side is torn
+    // down. The kernel only reads it, for sends of parts that are lent.
+    let registered = match fixed {
+        0 => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+        _ => unsafe { uring.submitter().register_buffers(&[range]) },
+    };
+    let there = registered.is_ok();
+    match registered {
+        Ok(()) if fixed == pool.count() as usize => features.note(NAME, Ok(())),
+        Ok(()) => features.note(NAME, short(fixed)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => features.note(NAME, short(0)),
+        Err(error) => features.note(NAME, Err(error.to_string())),
+    };
+    if there { fixed as u32 } else { 0 }
 }
 
 /// Takes a datagram apart that a multishot recvmsg laid into a buffer: a header of lengths, the room for the name, the room

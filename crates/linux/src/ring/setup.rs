@@ -19,8 +19,8 @@ pub struct Setup {
     pub descriptors: u32,
     /// The caller will spin for work before it waits: deferred work is announced in shared memory.
     pub spin: bool,
-    /// Register the pool as a fixed buffer, for zero-copy sends.
-    pub fixed_buffers: bool,
+    /// Bytes of the pool to register as a fixed buffer, for zero-copy sends; cut to the pool, 0 registers none.
+    pub fixed_bytes: usize,
     /// Start the ladder here: to measure or test an older kernel's way.
     pub highest: Tier,
 }
@@ -33,7 +33,7 @@ impl Default for Setup {
             completions,
             descriptors,
             spin: false,
-            fixed_buffers: true,
+            fixed_bytes: usize::MAX,
             highest: Tier::Defer,
         }
     }
@@ -78,7 +78,6 @@ pub(super) struct Gifts {
     pub(super) bundles: bool,
     pub(super) limits: bool,
     pub(super) no_iowait: bool,
-    pub(super) zero_copy: bool,
 }
 
 impl Features {
@@ -104,7 +103,7 @@ pub enum RingError {
     #[error("io_uring is switched off (kernel.io_uring_disabled={0})")]
     SwitchedOff(u32),
     /// Allowed by the sysctl and still refused: a seccomp filter or a security module.
-    #[error("io_uring is refused to this process (EPERM), as by a seccomp filter")]
+    #[error("io_uring is refused to this process, as by a seccomp filter")]
     Refused,
     /// Not in this kernel, or older than what Ringmill can use.
     #[error("this kernel (Linux {have}) has no io_uring that serves here: 5.19 or newer is needed")]
@@ -143,17 +142,16 @@ pub enum RingError {
 }
 
 impl RingError {
-    /// What the person may do about it.
+    /// What the user can do about it, as words that follow "Try"; `None` where nothing general helps.
     pub fn cure(&self) -> Option<String> {
         Some(match self {
-            RingError::SwitchedOff(_) => "Try `sysctl -w kernel.io_uring_disabled=0` as root.".into(),
+            RingError::SwitchedOff(_) => "`sysctl -w kernel.io_uring_disabled=0` as root".into(),
             RingError::Refused => {
-                "Try a container or service profile that allows io_uring_setup, io_uring_enter and io_uring_register."
-                    .into()
+                "a container or service profile that allows io_uring_setup, io_uring_enter and io_uring_register".into()
             }
-            RingError::TooOld { .. } => "Try a kernel of 5.19 or newer; 6.6 or newer is best.".into(),
-            RingError::Memlock { need, .. } => format!("Try `ulimit -l {}` or fewer shards.", need.div_ceil(1024)),
-            RingError::Nofile { need, .. } => format!("Try `ulimit -n {need}` or a smaller --connections-max."),
+            RingError::TooOld { .. } => "a kernel of 5.19 or newer; 6.6 or newer is best".into(),
+            RingError::Memlock { need, .. } => format!("`ulimit -l {}`, or fewer shards", need.div_ceil(1024)),
+            RingError::Nofile { need, .. } => format!("`ulimit -n {need}`, or a smaller --connections-max"),
             RingError::Os { .. } => return None,
         })
     }
@@ -166,6 +164,10 @@ impl RingError {
                 IoUringSwitch::Group => RingError::SwitchedOff(1),
                 IoUringSwitch::Everybody => RingError::Refused,
             },
+            // A seccomp filter may answer so, too: a kernel that is new enough has the call.
+            Some(libc::ENOSYS) if limits::kernel_version().is_ok_and(|v| (v.major, v.minor) >= (5, 19)) => {
+                RingError::Refused
+            }
             Some(libc::ENOSYS | libc::EINVAL) => {
                 RingError::TooOld { have: limits::kernel_release().unwrap_or_else(|_| "unknown".into()) }
             }

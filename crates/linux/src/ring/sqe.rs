@@ -7,8 +7,9 @@ use super::inflight::{DatagramOut, Held, InFlight};
 use super::setup::Gifts;
 use crate::net::{ReplyFrom, SockAddr};
 use crate::pool::{Chunk, Gather};
+use crate::wake::EventFd;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// A socket, as submissions name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,8 +51,8 @@ pub enum Op {
     },
     /// Connect a fresh socket.
     Connect(Sock, SocketAddr),
-    /// Say each time a descriptor becomes readable.
-    PollMulti(RawFd),
+    /// Say each time an eventfd becomes readable.
+    PollMulti(&'static EventFd),
     /// End everything that is in flight on a socket.
     CancelAll(Sock),
     /// End the submission with this tag.
@@ -177,10 +178,10 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             };
             return Sqe { user_data: held.keep(tag, Held::Address(address)), ..sqe };
         }
-        Op::PollMulti(fd) => Sqe {
+        Op::PollMulti(event) => Sqe {
             len: POLL_ADD_MULTI,
             op_flags: libc::POLLIN as u32,
-            ..Sqe::on(Sock::Plain(fd), OP_POLL_ADD)
+            ..Sqe::on(Sock::Plain(event.as_fd().as_raw_fd()), OP_POLL_ADD)
         },
         Op::CancelAll(sock) => {
             let fixed = if matches!(sock, Sock::Direct(_)) { CANCEL_FD_FIXED } else { 0 };

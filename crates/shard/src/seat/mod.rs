@@ -47,6 +47,8 @@ pub(crate) struct Seat<S: Service> {
     ready: VecDeque<Ready>,
     limits: Limits,
     root: Key,
+    /// Sessions of late listeners.
+    late: usize,
     drain_until: Tick,
     woken: Vec<(u32, u32)>,
 }
@@ -59,6 +61,8 @@ struct Session<S: Service> {
     root: bool,
     /// It was told of the drain.
     drained: bool,
+    /// Its listener serves through the drain.
+    late: bool,
 }
 
 /// The bounds a seat keeps by itself.
@@ -66,6 +70,8 @@ struct Session<S: Service> {
 pub(crate) struct Limits {
     pub(crate) idle: Option<Duration>,
     pub(crate) drain: Duration,
+    /// Listeners that serve through the drain, as bits by their position.
+    pub(crate) late: u64,
     /// Sends from this many bytes on go out without a copy in the kernel.
     pub(crate) zero_copy_bytes: Option<usize>,
 }
@@ -82,11 +88,13 @@ enum Ready {
 /// The session of a leg that has none yet.
 const NOBODY: Key = Key { slot: u32::MAX, generation: 0 };
 /// Buffers that one leg may hold across turns.
-const LEASES_MAX: usize = 16;
+pub(crate) const LEASES_MAX: usize = 16;
 /// Bytes of one send.
 const SEND_BYTES_MAX: usize = 1 << 20;
 /// Output that is flushed before the end of the turn.
 const FLUSH_BYTES: usize = 64 << 10;
+/// How long a leg that is closing may make no progress in sending its last output.
+const CLOSE: Duration = Duration::from_secs(30);
 /// What a lingering leg discards, and for how long (RFC 9112, section 9.6, leaves both open).
 const LINGER_BYTES: u32 = 256 << 10;
 const LINGER: Duration = Duration::from_secs(2);
@@ -94,7 +102,7 @@ const LINGER: Duration = Duration::from_secs(2);
 impl<S: Service> Seat<S> {
     pub(crate) fn new(service: S, desk: Desk<S::Note>, limits: Limits) -> Seat<S> {
         let (sessions, ready, woken) = (Slab::new(), VecDeque::new(), Vec::new());
-        Seat { desk, service, sessions, ready, limits, root: NOBODY, drain_until: Tick(0), woken }
+        Seat { desk, service, sessions, ready, limits, root: NOBODY, late: 0, drain_until: Tick(0), woken }
     }
 
     /// Opens the root session. Its datagram listeners follow by [`Seat::bound`].
@@ -123,8 +131,8 @@ impl<S: Service> Seat<S> {
     /// Reserves the leg of a connection that was accepted. The engine prepares its side, then calls [`Seat::accepted`].
     pub(crate) fn reserve(&mut self, listener: ListenerId) -> Option<Key> {
         // The session is not known yet; `accepted` sets it before anything else can happen to the leg.
-        let conn = Conn::new(NOBODY, listener, Phase::Open, self.desk.now);
-        self.desk.add_leg(conn).ok()
+        // What was accepted is served, even where a turn brought a few more than the bound.
+        self.desk.conns.insert(Conn::new(NOBODY, listener, Phase::Open, self.desk.now))
     }
 
     /// The engine is ready to act on a reserved leg: its session begins.
@@ -220,6 +228,11 @@ impl<S: Service> Seat<S> {
         post || !self.ready.is_empty() || !self.desk.letters.is_empty() || !self.desk.dirty.is_empty()
     }
 
+    /// Whether only sessions of late listeners are left in a drain.
+    pub(crate) fn only_late(&self) -> bool {
+        self.sessions.len() == self.late
+    }
+
     /// Whether a drain has come to its end: no session is left.
     pub(crate) fn is_over(&self) -> bool {
         self.desk.draining && self.sessions.is_empty() && self.desk.conns.is_empty()
@@ -227,23 +240,28 @@ impl<S: Service> Seat<S> {
 
     fn open<P: Port>(&mut self, origin: Origin, leg: Option<Key>, port: &mut P) -> Option<Key> {
         let (service, desk) = (&mut self.service, &mut self.desk);
+        let late = match origin {
+            Origin::Accepted(_, listener) => self.limits.late & 1 << listener.0 != 0,
+            Origin::Root => false,
+        };
         let key = self.sessions.insert_with(|key| {
             if let Some(conn) = leg.and_then(|leg| desk.conns.get_mut(leg)) {
                 conn.session = key;
                 conn.set(Flag::Counted, true);
             }
             let state = service.open(origin, &mut Io { desk, session: key });
-            Session { state, legs: leg, ending: None, root: false, drained: false }
+            Session { state, legs: leg, ending: None, root: false, drained: false, late }
         })?;
-        if let Some(leg) = leg
-            && self.desk.conns.get(leg).is_some_and(|conn| !conn.is(Flag::Paused))
-        {
-            port.receive(leg, true);
-        }
-        if self.desk.draining {
+        self.late += usize::from(late);
+        if self.desk.draining && !late {
             self.ready.push_back(Ready::Drain(key));
         }
         self.settle(key, Next::Stay, port);
+        if let Some(leg) = leg
+            && self.desk.conns.get(leg).is_some_and(|conn| conn.is_open() && !conn.is(Flag::Deaf))
+        {
+            port.receive(leg, true);
+        }
         Some(key)
     }
 
@@ -312,6 +330,7 @@ impl<S: Service> Seat<S> {
         }
         self.desk.cancel_timers(key);
         let session = self.sessions.remove(key).expect("it was there just now");
+        self.late -= usize::from(session.late);
         self.service.end(session.state, why);
     }
 

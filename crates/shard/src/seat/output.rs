@@ -3,7 +3,7 @@
 //! One send of a leg is in flight at a time, always; what queues meanwhile is gathered into the next. Two would interleave
 //! as soon as one of them is short.
 
-use super::{FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, Seat};
+use super::{CLOSE, FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, Seat};
 use crate::conn::{Flag, Phase};
 use crate::desk::Alarm;
 use crate::service::{Event, Leg, LegError, Service};
@@ -162,6 +162,7 @@ impl<S: Service> Seat<S> {
         }
         self.end_pipes(leg);
         self.forget_input(leg);
+        self.arm(leg, CLOSE, Alarm::Close);
         self.mark_dirty(leg);
     }
 

@@ -1,6 +1,6 @@
 //! What comes without a peer's doing: alarms, wakes, notes from other seats, the drain.
 
-use super::{Port, Ready, Seat};
+use super::{CLOSE, Port, Ready, Seat};
 use crate::conn::{Flag, Phase};
 use crate::desk::Alarm;
 use crate::service::{End, Event, LegError, Service, Token};
@@ -43,6 +43,7 @@ impl<S: Service> Seat<S> {
                         self.shut(leg, true, port);
                     }
                 }
+                Alarm::Close(leg) => self.check_close(leg, port),
                 Alarm::Drain => self.abort(port),
             }
         }
@@ -90,9 +91,19 @@ impl<S: Service> Seat<S> {
         let until = self.after(self.limits.drain);
         self.drain_until = until;
         self.desk.wheel.insert(until, Alarm::Drain);
-        let all: Vec<Key> = self.sessions.keys().collect();
+        let all: Vec<Key> =
+            self.sessions.keys().filter(|key| self.sessions.get(*key).is_some_and(|s| !s.late)).collect();
         self.ready.extend(all.into_iter().map(Ready::Drain));
         self.run(port);
+    }
+
+    /// Drains what served through the drain. Nothing of the seat is left but that, so it is told once and then closed.
+    pub(crate) fn drain_late<P: Port>(&mut self, port: &mut P) {
+        let all: Vec<Key> = self.sessions.keys().collect();
+        for key in all {
+            self.deliver_drain(key, port);
+            self.end_session(key, End::Closed, port);
+        }
     }
 
     /// Ends every session now.
@@ -149,6 +160,16 @@ impl<S: Service> Seat<S> {
         }
         self.desk.meter().sessions_idle_closed.add(1);
         self.failed(leg, LegError::Idle, port);
+    }
+
+    fn check_close<P: Port>(&mut self, leg: Key, port: &mut P) {
+        if !self.alarm_of(leg, Phase::Closing) {
+            return;
+        }
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get(leg) else { return };
+        let quiet = Duration::from_millis(now.0 - conn.active.0);
+        if quiet < CLOSE { self.arm(leg, CLOSE - quiet, Alarm::Close) } else { self.shut(leg, true, port) }
     }
 
     fn after(&self, after: Duration) -> Tick {

@@ -1,0 +1,50 @@
+//! Emptying a listener's queue before it is closed: what waits there would be reset otherwise.
+
+use super::Listener;
+use crate::error::Error;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+impl Listener {
+    /// Accepts one connection that waits, without waiting itself; `None` when none does. From the first call on the
+    /// listener is non-blocking, so nothing may be armed on it any more.
+    ///
+    /// Errors: `NofileShort` without a descriptor; a connection that was reset while it waited is passed over.
+    pub fn accept_waiting(&self) -> Result<Option<OwnedFd>, Error> {
+        let listener = self.fd.as_raw_fd();
+        // SAFETY: fcntl(2) with F_SETFL takes no pointer, and `fd` is open while it is borrowed here.
+        unsafe { libc::fcntl(listener, libc::F_SETFL, libc::O_NONBLOCK) };
+        loop {
+            // SAFETY: null pointers: the peer's address is not asked for (accept4(2)).
+            let fd = unsafe {
+                libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_CLOEXEC)
+            };
+            if fd >= 0 {
+                // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
+                return Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+            let errno = io::Error::last_os_error();
+            match errno.raw_os_error() {
+                Some(libc::EAGAIN) => return Ok(None),
+                Some(libc::ECONNABORTED | libc::EINTR) => {}
+                _ => return Err(Error::os("accept", errno)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::net::{ListenOptions, Listener};
+    use std::net::TcpStream;
+
+    #[test]
+    fn what_waits_is_accepted_and_nothing_is_waited_for() {
+        let options = ListenOptions::default();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        assert!(listener.accept_waiting().unwrap().is_none());
+        let clients = [1, 2].map(|_| TcpStream::connect(listener.address()).unwrap());
+        let waiting = std::iter::from_fn(|| listener.accept_waiting().unwrap()).count();
+        assert_eq!(waiting, clients.len());
+    }
+}

@@ -1,0 +1,275 @@
+//! The ring, the links and what is to be told to the seat: the seat's [`Port`].
+//!
+//! Acts only; what it learns while it acts waits in `news` until the loop tells the seat.
+
+use super::link::{Link, Receive, Send};
+use super::ring::Ring;
+use crate::desk::Datagram;
+use crate::io::Connect;
+use crate::seat::Port;
+use crate::service::LegError;
+use crate::slab::Key;
+use linux::Gather;
+use linux::errno;
+use linux::ring::{Op, Sock, Tag};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What a submission was for: the op byte of its tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum For {
+    Accept = 1,
+    Receive,
+    Send,
+    Connect,
+    Finish,
+    Datagrams,
+    SendTo,
+    /// The eventfd of this seat's parker.
+    Event,
+    /// A message from another seat's ring: only to wake.
+    Wake,
+    /// Cancels, socket options, closes: nobody waits for them.
+    Forgotten,
+}
+
+pub(super) struct Driver<R> {
+    pub(super) ring: R,
+    links: Vec<Link>,
+    /// Legs whose receive found no buffer, oldest first.
+    pub(super) starved: VecDeque<Key>,
+    /// Legs with a send that was pushed since the last look, or that is slow.
+    pub(super) senders: Vec<Key>,
+    pub(super) news: VecDeque<News>,
+    /// Counts turns, modulo 256.
+    pub(super) turn: u8,
+    /// Datagrams in flight, of all datagram legs.
+    pub(super) datagrams: u32,
+    pub(super) datagrams_dropped: u64,
+}
+
+/// What the seat is to be told.
+pub(super) enum News {
+    Failed(Key, LegError),
+    Closed(Key),
+}
+
+/// Bytes after which a multishot receive ends and is armed again. It bounds what still comes after a pause.
+const RECEIVE_BYTES: u32 = 1 << 20;
+/// Datagrams in flight; further ones are dropped and counted.
+const DATAGRAMS_MAX: u32 = 1024;
+
+impl<R: Ring> Driver<R> {
+    pub(super) fn new(ring: R) -> Driver<R> {
+        let (starved, senders, news) = (VecDeque::new(), Vec::new(), VecDeque::new());
+        Driver {
+            ring,
+            links: Vec::new(),
+            starved,
+            senders,
+            news,
+            turn: 0,
+            datagrams: 0,
+            datagrams_dropped: 0,
+        }
+    }
+
+    /// Gives a leg its socket.
+    pub(super) fn attach(&mut self, leg: Key, sock: Sock, fd: Option<OwnedFd>) {
+        let slot = leg.slot as usize;
+        if self.links.len() <= slot {
+            self.links.resize_with(slot + 1, Link::vacant);
+        }
+        debug_assert_eq!(
+            self.links[slot].pending, 0,
+            "a slot is used again only when nothing of it is in flight"
+        );
+        self.links[slot] = Link::new(leg, sock, fd);
+    }
+
+    /// Gives a datagram leg its socket and receives on it.
+    pub(super) fn attach_datagram(&mut self, leg: Key, fd: OwnedFd) {
+        self.attach(leg, Sock::Plain(fd.as_raw_fd()), Some(fd));
+        let link = &mut self.links[leg.slot as usize];
+        link.datagram = true;
+        link.wanted = true;
+        self.arm(leg);
+    }
+
+    /// The link of a leg, or of a completion's tag.
+    #[inline]
+    pub(super) fn link(&mut self, leg: Key) -> Option<&mut Link> {
+        self.links.get_mut(leg.slot as usize).filter(|link| link.generation == leg.generation)
+    }
+
+    /// A submission of a leg.
+    pub(super) fn push(&mut self, leg: Key, what: For, op: Op) {
+        if let Some(link) = self.link(leg) {
+            link.pending += 1;
+        }
+        self.ring.push(op, tag(what, leg));
+    }
+
+    /// A submission of a leg had its last completion. Says whether the leg is still in use by whom it was for.
+    pub(super) fn done(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        link.pending -= 1;
+        if link.pending == 0 && link.closing.is_some() {
+            self.let_go(leg);
+        }
+    }
+
+    /// Arms the receive of a leg if it is wanted and nothing stands against it.
+    pub(super) fn arm(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        if link.wanted && link.receive == Receive::Idle && link.closing.is_none() {
+            link.receive = Receive::Armed;
+            let (sock, datagram) = (link.sock, link.datagram);
+            if datagram {
+                self.push(leg, For::Datagrams, Op::ReceiveDatagrams(sock));
+            } else {
+                self.push(leg, For::Receive, Op::Receive { sock, limit: RECEIVE_BYTES });
+            }
+        }
+    }
+
+    /// Nothing of a closing leg is in flight: its descriptor goes.
+    fn let_go(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        let (sock, abort) = (link.sock, link.closing == Some(true));
+        match link.fd.take() {
+            Some(fd) if abort => drop(linux::net::set_linger_zero(&fd)),
+            _ => {}
+        }
+        // Nobody is told twice, and late completions find nobody.
+        link.generation = 0;
+        if let Sock::Direct(slot) = sock {
+            if abort {
+                // Done while it is submitted, so it comes before the close.
+                self.ring.push(Op::LingerZero(sock), tag(For::Forgotten, leg));
+            }
+            self.ring.push(Op::Close(slot), tag(For::Forgotten, leg));
+        }
+        self.news.push_back(News::Closed(leg));
+    }
+
+    /// Sockets that hold buffers because their peers read slowly give them up: their sends are cancelled, what is left of
+    /// them is copied and sent again. Oldest first, at most `most`.
+    pub(super) fn reclaim(&mut self, most: usize) -> u64 {
+        let mut reclaimed = 0;
+        for index in 0..self.senders.len() {
+            let leg = self.senders[index];
+            let Some(link) = self.link(leg).filter(|l| l.send == Send::Slow && l.leases) else { continue };
+            link.send = Send::Reclaimed;
+            self.ring.push(Op::Cancel(tag(For::Send, leg)), tag(For::Forgotten, leg));
+            reclaimed += 1;
+            if reclaimed == most as u64 {
+                break;
+            }
+        }
+        reclaimed
+    }
+}
+
+pub(super) fn tag(what: For, leg: Key) -> Tag {
+    Tag::new(what as u8, leg.slot, leg.generation)
+}
+
+impl<R: Ring> Port for Driver<R> {
+    fn receive(&mut self, leg: Key, on: bool) {
+        let Some(link) = self.link(leg) else { return };
+        link.wanted = on;
+        match link.receive {
+            Receive::Idle if on => self.arm(leg),
+            Receive::Armed if !on => {
+                link.receive = Receive::Stopping;
+                self.ring.push(Op::Cancel(tag(For::Receive, leg)), tag(For::Forgotten, leg));
+            }
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, leg: Key, gather: Box<Gather>, zero_copy: bool) {
+        let zero_copy = zero_copy && self.ring.can_send_zero_copy(&gather);
+        let turn = self.turn;
+        let link = self.link(leg).expect("a leg that sends has a socket");
+        debug_assert!(link.send == Send::Idle, "one send of a leg is in flight at a time");
+        link.send = Send::Fresh;
+        link.turn = turn;
+        link.leases = gather.chunks().iter().any(|chunk| chunk.is_lease());
+        let sock = link.sock;
+        if !std::mem::replace(&mut link.listed, true) {
+            self.senders.push(leg);
+        }
+        let op = if zero_copy { Op::SendZeroCopy(sock, gather) } else { Op::Send(sock, gather) };
+        self.push(leg, For::Send, op);
+    }
+
+    fn send_to(&mut self, datagram: Datagram) {
+        let Datagram { leg, peer, local, chunk } = datagram;
+        let Some(link) = self.link(leg) else { return };
+        let sock = link.sock;
+        if self.datagrams >= DATAGRAMS_MAX {
+            self.datagrams_dropped += 1;
+            return;
+        }
+        self.datagrams += 1;
+        self.push(leg, For::SendTo, Op::SendTo { sock, peer, local, chunk });
+    }
+
+    fn finish(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        match &link.fd {
+            // Done here: through the ring a shutdown always costs a worker thread.
+            Some(fd) => drop(linux::net::shutdown_write(fd)),
+            None => {
+                let sock = link.sock;
+                self.push(leg, For::Finish, Op::Shutdown(sock));
+            }
+        }
+    }
+
+    fn close(&mut self, leg: Key, abort: bool) {
+        let Some(link) = self.link(leg) else {
+            // A connect that got no socket.
+            return self.news.push_back(News::Closed(leg));
+        };
+        link.closing = Some(abort);
+        let (sock, pending) = (link.sock, link.pending);
+        if pending > 0 {
+            self.ring.push(Op::CancelAll(sock), tag(For::Forgotten, leg));
+        } else {
+            self.let_go(leg);
+        }
+    }
+
+    fn connect(&mut self, leg: Key, to: &Connect) {
+        match linux::net::connect_socket(to.to, to.from) {
+            Ok(fd) => {
+                let sock = Sock::Plain(fd.as_raw_fd());
+                self.attach(leg, sock, Some(fd));
+                self.push(leg, For::Connect, Op::Connect(sock, to.to));
+            }
+            Err(error) => {
+                let why = match error {
+                    linux::Error::NofileShort { .. } => LegError::NoRoom,
+                    linux::Error::Os { errno, .. } => leg_error(&errno),
+                    _ => LegError::Os(errno::EADDRNOTAVAIL),
+                };
+                self.news.push_back(News::Failed(leg, why));
+            }
+        }
+    }
+}
+
+/// A leg's failure by its errno.
+pub(super) fn leg_error(error: &io::Error) -> LegError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => LegError::Refused,
+        io::ErrorKind::TimedOut => LegError::Timeout,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => LegError::Reset,
+        _ => LegError::Os(error.raw_os_error().unwrap_or(0)),
+    }
+}

@@ -1,0 +1,329 @@
+//! The io_uring engine: one ring a seat, multishot accept and receive, one enter a turn.
+//!
+//! A turn: take every completion that was reaped and tell the seat; fire timers, wakes, notes; let the seat flush; then one
+//! `io_uring_enter` that submits all of it and waits if nothing is runnable.
+//!
+//! - `driver.rs` acts for the seat, `link.rs` is what it knows of a leg, `accept.rs` the listeners
+//! - `complete.rs` understands completions: every trap of the kernel's contract is handled there
+//! - `ring.rs` is the small trait the engine is generic over; `fake.rs` breaks every promise the kernel does not make
+//! - `start.rs` makes seats out of a plan
+
+mod accept;
+mod complete;
+mod driver;
+mod link;
+mod ring;
+mod start;
+
+pub use start::start;
+
+use crate::plan::{Control, Stop, ZeroCopy};
+use crate::seat::Seat;
+use crate::service::Service;
+use crate::slab::Key;
+use accept::Accept;
+use driver::{Driver, For, News};
+use link::{Receive, Send};
+use linux::clock::Clock;
+use linux::ring::{Counts, Op, RingError};
+use linux::wake::Parker;
+use ring::Ring;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+/// One seat's loop.
+struct Uring<S: Service, R> {
+    seat: Seat<S>,
+    driver: Driver<R>,
+    accepts: Vec<Accept>,
+    /// The listeners rest because the seat is at its bound.
+    at_bound: bool,
+    peers: Arc<Peers>,
+    parker: &'static Parker,
+    control: Control,
+    told: Stop,
+    /// Holds what a receive delivered while the seat works on it.
+    pieces: VecDeque<linux::Chunk>,
+    zero_copy: ZeroCopy,
+    spin_ns: u64,
+    counted: Counts,
+    /// The sessions of late listeners were told of the drain.
+    last_call: bool,
+}
+
+/// How long the end of a seat waits for its last completions.
+const FINISH_NS: u64 = 2_000_000_000;
+const NOBODY: Key = Key { slot: 0, generation: 0 };
+
+/// What the seats of one run know of each other.
+struct Peers {
+    parkers: Vec<&'static Parker>,
+    /// The descriptor of each seat's ring, -1 when it has none.
+    rings: Vec<AtomicI32>,
+    /// Seats that still serve.
+    serving: AtomicUsize,
+}
+
+impl<S: Service, R: Ring> Uring<S, R> {
+    /// Serves until told to stop and everything has ended.
+    fn run(&mut self) -> Result<(), RingError> {
+        self.driver.ring.push(Op::PollMulti(self.parker.event()), driver::tag(For::Event, NOBODY));
+        loop {
+            let awake_ns = Clock::now_ns();
+            self.turn(awake_ns);
+            if self.is_over() {
+                return self.finish();
+            }
+            self.wait(awake_ns)?;
+        }
+    }
+
+    /// Everything that can be done without waiting.
+    fn turn(&mut self, now_ns: u64) {
+        self.driver.turn = self.driver.turn.wrapping_add(1);
+        self.seat.tick(now_ns);
+        while let Some(completion) = self.driver.ring.next() {
+            self.complete(completion);
+        }
+        self.seat.fire(&mut self.driver);
+        self.seat.wake(&mut self.driver);
+        self.seat.mail();
+        self.obey();
+        self.tell();
+        self.seat.run(&mut self.driver);
+        self.tell();
+        self.close_down();
+        self.relieve();
+        self.accept_more();
+        self.flush_mail();
+        self.count();
+    }
+
+    /// Submits the turn's work, and waits for more if nothing is runnable.
+    fn wait(&mut self, awake_ns: u64) -> Result<(), RingError> {
+        let busy = self.is_runnable() || (self.spin_ns > 0 && self.spin()?) || !self.park();
+        if busy {
+            return self.driver.ring.wait(0, None);
+        }
+        let before_ns = Clock::now_ns();
+        let deadline_ns = self.deadline_ns();
+        let waited = self.driver.ring.wait(1, deadline_ns);
+        self.parker.unpark();
+        let meter = self.seat.desk.meter();
+        meter.busy_ns.add(before_ns.saturating_sub(awake_ns));
+        meter.parked_ns.add(Clock::now_ns().saturating_sub(before_ns));
+        waited
+    }
+
+    /// Submits, then looks for work in shared memory for a while. Says whether there is some.
+    fn spin(&mut self) -> Result<bool, RingError> {
+        self.driver.ring.wait(0, None)?;
+        let until_ns = Clock::now_ns().saturating_add(self.spin_ns);
+        let until_ns = self.deadline_ns().map_or(until_ns, |deadline| deadline.min(until_ns));
+        loop {
+            for _ in 0..64 {
+                if self.driver.ring.has_next() || self.driver.ring.work_waits() || self.has_mail() {
+                    return Ok(true);
+                }
+                std::hint::spin_loop();
+            }
+            if Clock::now_ns() >= until_ns {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Announces sleep. `false` when other threads have left something to do.
+    fn park(&mut self) -> bool {
+        let parker = self.parker;
+        parker.park(|| self.has_mail())
+    }
+
+    /// Whether another thread gave this seat something that it has not looked at.
+    fn has_mail(&self) -> bool {
+        let desk = &self.seat.desk;
+        desk.inbox.is_pending() || !desk.post.is_empty() || self.control.stop() > self.told
+    }
+
+    /// Ends what the loop itself has in flight. The notifications of zero-copy sends may take as long as their peers.
+    fn finish(&mut self) -> Result<(), RingError> {
+        let event = driver::tag(For::Event, NOBODY);
+        self.driver.ring.push(Op::Cancel(event), driver::tag(For::Forgotten, NOBODY));
+        let until_ns = Clock::now_ns() + FINISH_NS;
+        while self.driver.ring.counts().in_flight > 0 && Clock::now_ns() < until_ns {
+            self.driver.ring.wait(1, Some(until_ns))?;
+            while let Some(completion) = self.driver.ring.next() {
+                self.complete(completion);
+            }
+        }
+        self.count();
+        Ok(())
+    }
+
+    /// Tells the seat what the driver learned while it acted.
+    fn tell(&mut self) {
+        while let Some(news) = self.driver.news.pop_front() {
+            match news {
+                News::Failed(leg, why) => self.seat.failed(leg, why, &mut self.driver),
+                News::Closed(leg) => self.seat.closed(leg),
+            }
+        }
+    }
+
+    /// Looks after buffers: marks sends that outlived their turn, takes buffers back from them when they are short, and arms
+    /// receives that found none.
+    fn relieve(&mut self) {
+        for index in (0..self.driver.senders.len()).rev() {
+            let leg = self.driver.senders[index];
+            match self.driver.link(leg).map(|link| link.send) {
+                None => drop(self.driver.senders.swap_remove(index)),
+                Some(Send::Idle) => {
+                    self.driver.link(leg).expect("it was there just now").listed = false;
+                    self.driver.senders.swap_remove(index);
+                }
+                Some(Send::Fresh) => self.mark_slow(leg),
+                Some(Send::Slow | Send::Reclaimed) => {}
+            }
+        }
+        let pool = self.driver.ring.pool();
+        let (lent, count, returned) = (pool.lent(), pool.count(), pool.returned());
+        if lent > count / 2 && (lent > count / 4 * 3 || !self.driver.starved.is_empty()) {
+            let reclaimed = self.driver.reclaim(count as usize / 8);
+            self.seat.desk.meter().sends_reclaimed.add(reclaimed);
+        }
+        // ENOBUFS says that every buffer was lent or in completions not yet taken, so one comes back before it is needed.
+        let free = (count - lent) as usize;
+        for _ in 0..self.driver.starved.len().min(returned.max(free)) {
+            let Some(leg) = self.driver.starved.pop_front() else { break };
+            if let Some(link) = self.driver.link(leg).filter(|link| link.receive == Receive::Starved) {
+                link.receive = Receive::Idle;
+                self.driver.arm(leg);
+            }
+        }
+    }
+
+    /// Marks a send that was pushed in an earlier turn: its peer reads slowly.
+    fn mark_slow(&mut self, leg: Key) {
+        let turn = self.driver.turn;
+        let Some(link) = self.driver.link(leg).filter(|link| link.turn != turn) else { return };
+        link.send = Send::Slow;
+        self.seat.slow(leg);
+    }
+
+    /// Does what the run was told: drain, or end.
+    fn obey(&mut self) {
+        let stop = self.control.stop();
+        if stop > self.told {
+            self.told = stop;
+            if stop == Stop::Abort {
+                self.seat.abort(&mut self.driver);
+            }
+        }
+        if self.told == Stop::Run {
+            return;
+        }
+        self.stop_listening(false);
+        if !self.seat.desk.draining && self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
+            self.seat.drain(&mut self.driver);
+        }
+    }
+
+    /// The end of a drain: when nothing but late listeners serves on any seat, they end too.
+    fn close_down(&mut self) {
+        if self.seat.desk.draining && !self.last_call && self.seat.only_late() {
+            self.last_call = true;
+            if self.peers.serving.fetch_sub(1, Ordering::SeqCst) == 1 {
+                self.peers.parkers.iter().for_each(|parker| parker.notify());
+            }
+        }
+        if self.last_call && (self.peers.serving.load(Ordering::Acquire) == 0 || self.told == Stop::Abort) {
+            self.stop_listening(true);
+            self.seat.drain_late(&mut self.driver);
+        }
+    }
+
+    /// Closes listeners, each after the connections that wait in its queue were accepted: closing would reset them.
+    fn stop_listening(&mut self, late: bool) {
+        for index in 0..self.accepts.len() {
+            if self.accepts[index].late != late {
+                continue;
+            }
+            self.accepts[index].stop(&mut self.driver);
+            if !self.accepts[index].is_idle() {
+                continue;
+            }
+            let Some(listener) = self.accepts[index].listener.take() else { continue };
+            while let Ok(Some(fd)) = listener.accept_waiting() {
+                self.take_in_plain(fd, self.accepts[index].id);
+            }
+        }
+    }
+
+    /// Accepts while there is room, and says so once when there is none.
+    fn accept_more(&mut self) {
+        let full = !self.seat.has_room();
+        if full {
+            let mut stopped = false;
+            for accept in &mut self.accepts {
+                stopped |= accept.stop(&mut self.driver);
+            }
+            if stopped && !self.at_bound {
+                self.seat.desk.meter().accepts_paused.inc();
+            }
+        } else {
+            let now_ns = self.seat.desk.now_ns;
+            let serving = self.told == Stop::Run;
+            for accept in self.accepts.iter_mut().filter(|a| serving || a.late) {
+                accept.arm(now_ns, &mut self.driver);
+            }
+        }
+        self.at_bound = full;
+    }
+
+    /// Lets other seats see this turn's notes and wakes those that sleep.
+    fn flush_mail(&mut self) {
+        let (peers, ring) = (&self.peers, &mut self.driver.ring);
+        self.seat.desk.post.flush(|to| {
+            let parker = peers.parkers[usize::from(to)];
+            if !parker.claim_wake() {
+                return;
+            }
+            match peers.rings[usize::from(to)].load(Ordering::Acquire) {
+                -1 => parker.event().signal(),
+                other => {
+                    let tag = driver::tag(For::Wake, NOBODY);
+                    ring.push(Op::Message { ring: other, tag }, driver::tag(For::Forgotten, NOBODY));
+                }
+            }
+        });
+    }
+
+    fn is_runnable(&self) -> bool {
+        self.seat.is_ready() || !self.driver.news.is_empty()
+    }
+
+    fn deadline_ns(&self) -> Option<u64> {
+        let rests =
+            self.accepts.iter().filter(|_| !self.at_bound).filter_map(|accept| accept.rests_until_ns());
+        self.seat.deadline_ns().into_iter().chain(rests).min()
+    }
+
+    /// Carries the ring's counts over to the meter.
+    fn count(&mut self) {
+        let (now, before) = (self.driver.ring.counts(), self.counted);
+        let meter = self.seat.desk.meter();
+        meter.submissions.add(now.submissions - before.submissions);
+        meter.completions.add(now.completions - before.completions);
+        meter.enters.add(now.enters - before.enters);
+        meter.cq_overflows.add(now.cq_overflows - before.cq_overflows);
+        meter.datagrams_dropped.add(std::mem::take(&mut self.driver.datagrams_dropped));
+        meter.in_flight.set(now.in_flight);
+        meter.buffers_lent.set(u64::from(self.driver.ring.pool().lent()));
+        self.counted = now;
+    }
+
+    fn is_over(&self) -> bool {
+        self.last_call && self.seat.is_over() && self.accepts.iter().all(|a| a.listener.is_none())
+    }
+}

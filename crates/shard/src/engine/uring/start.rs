@@ -1,0 +1,276 @@
+//! From a plan to running seats: everything that can fail is done, or has failed, before the first connection is accepted.
+
+use super::accept::Accept;
+use super::driver::Driver;
+use super::{Peers, Uring};
+use crate::desk::{Desk, Parts};
+use crate::mail;
+use crate::meter::Board;
+use crate::plan::{
+    Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Stop, Transport, ZeroCopy,
+};
+use crate::seat::{Limits, Seat};
+use crate::service::{ListenerId, Service};
+use linux::clock::Clock;
+use linux::net::{ListenOptions, Listener, UdpOptions, UdpSocket, probe_free};
+use linux::ring::{Counts, Ring, RingError, Setup};
+use linux::wake::Inbox;
+use linux::{Pool, cpu, limits};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// Starts a thread for each seat of the plan and returns when all of them serve, or none.
+///
+/// `make` builds the service of each seat on that seat's thread. Errors: a plan that cannot be, an address that is taken
+/// (also by a socket that would share it), a core that is not allowed, limits that are short, a ring that is refused.
+pub fn start<S: Service + 'static>(
+    plan: Plan,
+    control: Control,
+    make: impl Fn(u16, &Arc<Board>) -> S + Send + Sync + 'static,
+) -> Result<Running, EngineError> {
+    check(&plan)?;
+    let limit = limits::raise_nofile()?;
+    let board = Board::new(&plan.cores);
+    let seats = plan.cores.len() as u16;
+    let (sockets, addresses) = bind_all(&plan)?;
+    let mut posts = mail::mesh(seats).into_iter();
+    let inboxes = (0..seats).map(|_| Inbox::register()).collect::<Result<Vec<_>, _>>()?;
+    let peers = Arc::new(Peers {
+        parkers: inboxes.iter().map(|inbox| inbox.parker()).collect(),
+        rings: (0..seats).map(|_| AtomicI32::new(-1)).collect(),
+        serving: AtomicUsize::new(usize::from(seats)),
+    });
+    inboxes.iter().for_each(|inbox| control.add(inbox.parker()));
+    let (make, plan) = (Arc::new(make), Arc::new(plan));
+    let (ready, starts) = mpsc::channel();
+    let mut threads = Vec::new();
+    for ((seat, inbox), sockets) in (0..seats).zip(inboxes).zip(sockets) {
+        let post = posts.next().expect("the mesh has a post for each seat");
+        let (plan, board, make) = (plan.clone(), board.clone(), make.clone());
+        let (peers, control, ready) = (peers.clone(), control.clone(), ready.clone());
+        let body = move || {
+            let core = plan.cores[usize::from(seat)];
+            let made = prepare(&plan, seat, limit.soft);
+            let (ring, info) = match made {
+                Ok(made) => made,
+                Err(error) => {
+                    let _ = ready.send((seat, Err(error)));
+                    return SeatReport {
+                        core,
+                        counts: board.snapshot(usize::from(seat)),
+                        in_flight_at_exit: 0,
+                        buffers_lent_at_exit: 0,
+                    };
+                }
+            };
+            peers.rings[usize::from(seat)].store(ring.descriptor(), Ordering::Release);
+            let parts = Parts {
+                seat,
+                board: board.clone(),
+                pool: ring.pool().clone(),
+                post,
+                inbox,
+                seed: Clock::now_ns() ^ u64::from(seat) << 56,
+                unix_seconds: Clock::unix_seconds,
+                out_max: plan.out_max,
+                connections_max: info.connections_max,
+            };
+            let parker = parts.inbox.parker();
+            let desk = Desk::new(parts, Clock::now_ns());
+            let late =
+                plan.listeners.iter().enumerate().fold(0, |late, (i, l)| late | u64::from(l.late) << i);
+            let zero_copy_bytes = match plan.zero_copy {
+                ZeroCopy::Auto => Some(ZERO_COPY_BYTES),
+                ZeroCopy::Off => None,
+                ZeroCopy::AtLeast(bytes) => Some(bytes as usize),
+            };
+            let limits = Limits { idle: plan.idle, drain: plan.drain, late, zero_copy_bytes };
+            let mut uring = Uring {
+                seat: Seat::new(make(seat, &board), desk, limits),
+                driver: Driver::new(ring),
+                accepts: Vec::new(),
+                at_bound: false,
+                peers: peers.clone(),
+                parker,
+                control,
+                told: Stop::Run,
+                pieces: VecDeque::new(),
+                zero_copy: plan.zero_copy,
+                spin_ns: u64::try_from(plan.spin.as_nanos()).unwrap_or(u64::MAX),
+                counted: Counts::default(),
+                last_call: false,
+            };
+            uring.listen(sockets, &plan.listeners);
+            let _ = ready.send((seat, Ok(info)));
+            let result = uring.run();
+            // No seat sends messages to a ring that is about to be closed.
+            peers.rings[usize::from(seat)].store(-1, Ordering::Release);
+            if let Err(error) = result {
+                panic!("the ring of seat {seat} failed: {error}");
+            }
+            uring.report(core)
+        };
+        let thread = std::thread::Builder::new().name(format!("shard-{seat}")).spawn(body);
+        threads.push(thread.map_err(|errno| linux::Error::Os { what: "start a thread", errno })?);
+    }
+    drop(ready);
+    let mut infos: Vec<Option<SeatInfo>> = vec![None; usize::from(seats)];
+    let mut failure = None;
+    for (seat, start) in starts {
+        match start {
+            Ok(info) => infos[usize::from(seat)] = Some(info),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+        if infos.iter().all(|info| info.is_some()) {
+            break;
+        }
+    }
+    let running = |seats| Running { addresses, seats, control: control.clone(), board, threads };
+    match failure {
+        None => Ok(running(infos.into_iter().flatten().collect())),
+        Some(error) => {
+            control.abort();
+            running(Vec::new()).join();
+            Err(error)
+        }
+    }
+}
+
+/// Zero-copy sends pay from here on (docs/decisions/0003-buffers.md).
+const ZERO_COPY_BYTES: usize = 32 * 1024;
+/// Descriptor slots that a seat keeps beyond its bound, for what one turn may accept past it.
+const SPARE_SLOTS: u64 = 64;
+/// Listeners of one plan.
+const LISTENERS_MAX: usize = 64;
+
+enum Socket {
+    Stream(Listener),
+    Datagram(UdpSocket),
+}
+
+fn check(plan: &Plan) -> Result<(), EngineError> {
+    let wrong = |what: &str| Err(EngineError::Plan(what.into()));
+    if plan.cores.is_empty() || plan.cores.len() > 4096 {
+        return wrong("a plan has 1 to 4096 seats");
+    }
+    if plan.listeners.len() > LISTENERS_MAX {
+        return wrong("a plan has at most 64 listeners");
+    }
+    if plan.connections_max == 0 {
+        return wrong("a seat holds at least one connection");
+    }
+    if plan.listeners.iter().any(|l| l.seat.is_some_and(|seat| usize::from(seat) >= plan.cores.len())) {
+        return wrong("a listener names a seat that there is not");
+    }
+    let allowed = cpu::allowed()?;
+    for core in plan.cores.iter().flatten() {
+        if !allowed.contains(core) {
+            return Err(linux::Error::NoSuchCore { core: *core, allowed }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Binds every listener on each of its seats: sockets by seat, and the address of each listener.
+#[allow(clippy::type_complexity, reason = "two lists that belong together, made and taken apart once")]
+fn bind_all(plan: &Plan) -> Result<(Vec<Vec<(ListenerId, Socket)>>, Vec<SocketAddr>), EngineError> {
+    let mut seats: Vec<Vec<(ListenerId, Socket)>> = plan.cores.iter().map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    for (index, listen) in plan.listeners.iter().enumerate() {
+        let v6only = listen.address.is_ipv6().then_some(listen.v6only);
+        if listen.address.port() != 0 {
+            probe_free(listen.address, listen.transport, v6only)?;
+        }
+        let wanted =
+            (0..plan.cores.len()).filter(|seat| listen.seat.is_none_or(|only| usize::from(only) == *seat));
+        let wanted: Vec<usize> = wanted.collect();
+        let mut address = listen.address;
+        for seat in &wanted {
+            let socket = bind(listen, address, wanted.len() > 1, v6only, plan.backlog)?;
+            address = match &socket {
+                Socket::Stream(listener) => listener.address(),
+                Socket::Datagram(socket) => socket.address(),
+            };
+            seats[*seat].push((ListenerId(index as u16), socket));
+        }
+        addresses.push(address);
+    }
+    Ok((seats, addresses))
+}
+
+fn bind(
+    listen: &Listen,
+    address: SocketAddr,
+    reuse_port: bool,
+    v6only: Option<bool>,
+    backlog: u32,
+) -> Result<Socket, EngineError> {
+    Ok(match listen.transport {
+        Transport::Tcp => {
+            let options = ListenOptions { backlog, reuse_port, v6only, ..ListenOptions::default() };
+            Socket::Stream(Listener::bind(address, &options)?)
+        }
+        Transport::Udp => {
+            let options = UdpOptions { reuse_port, v6only, ..UdpOptions::default() };
+            Socket::Datagram(UdpSocket::bind(address, &options)?)
+        }
+    })
+}
+
+/// Pins this thread and makes its ring and buffers, in that order: memory is first touched where it will be used.
+fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), EngineError> {
+    let core = plan.cores[usize::from(seat)];
+    if let Some(core) = core {
+        cpu::pin(core)?;
+    }
+    let pool = Pool::new(plan.pool).map_err(|error| RingError::Os { what: "the receive buffers", error })?;
+    // The descriptor table is bounded by RLIMIT_NOFILE, for each ring apart (io_uring_register(2)).
+    let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(nofile);
+    let connections_max = plan.connections_max.min(slots.saturating_sub(SPARE_SLOTS.min(slots / 4)) as usize);
+    let fixed_bytes = match limits::has_cap_ipc_lock() {
+        true => usize::MAX,
+        false => (limits::memlock()?.soft / plan.cores.len() as u64) as usize,
+    };
+    let setup = Setup {
+        submissions: 1024,
+        completions: (2 * u32::from(plan.pool.count) + 8192).next_power_of_two(),
+        descriptors: slots as u32,
+        spin: plan.spin > Duration::ZERO,
+        fixed_bytes,
+        highest: plan.highest_tier,
+    };
+    let ring = Ring::new(&setup, pool)?;
+    let features = ring.features().clone();
+    Ok((ring, SeatInfo { core, features, connections_max }))
+}
+
+impl<S: Service> Uring<S, Ring> {
+    fn listen(&mut self, sockets: Vec<(ListenerId, Socket)>, plan: &[Listen]) {
+        let root = self.seat.open_root(&mut self.driver);
+        for (id, socket) in sockets {
+            match socket {
+                Socket::Stream(listener) => {
+                    self.accepts.push(Accept::new(listener, id, plan[usize::from(id.0)].late));
+                }
+                Socket::Datagram(socket) => {
+                    let fd = OwnedFd::from(socket);
+                    let Some(leg) = self.seat.bound(root, id, &mut self.driver) else { continue };
+                    self.driver.attach_datagram(leg, fd);
+                }
+            }
+        }
+    }
+
+    fn report(&self, core: Option<usize>) -> SeatReport {
+        SeatReport {
+            core,
+            counts: self.seat.desk.meter().snapshot(),
+            in_flight_at_exit: self.driver.ring.counts().in_flight,
+            buffers_lent_at_exit: u64::from(self.seat.desk.pool.lent()),
+        }
+    }
+}
