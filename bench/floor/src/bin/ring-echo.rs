@@ -205,17 +205,18 @@ fn main() -> std::io::Result<()> {
     let mut args = Args::from_env();
     let addr = args.parse("--addr", "127.0.0.1:7100".parse().expect("an address"));
     let core = args.parse("--core", 0usize);
-    let (layout, bytes, count) = match args.parse("--policy", "bundle".to_string()).as_str() {
-        "small" => (Layout::Single, 4 << 10, 1024),
-        "bundle" => (Layout::Bundle, 16 << 10, 256),
-        "large" => (Layout::Single, 64 << 10, 64),
-        "inc" => (Layout::Incremental, 256 << 10, 16),
+    // Sizes and limits are the best of those tried; see `bench/README.md`.
+    let (layout, bytes, count, limit) = match args.parse("--policy", "bundle".to_string()).as_str() {
+        "small" => (Layout::Single, 4 << 10, 1024, 0),
+        "bundle" => (Layout::Bundle, 16 << 10, 512, 256 << 10),
+        "large" => (Layout::Single, 64 << 10, 64, 256 << 10),
+        "inc" => (Layout::Incremental, 256 << 10, 16, 256 << 10),
         other => quit(&format!("--policy {other}: small, bundle, large or inc")),
     };
     let bytes = args.parse("--buffer-bytes", bytes);
     let count = args.parse("--buffers", count);
     let spin_ns = args.parse("--spin-us", 0u64) * 1000;
-    let limit = args.parse("--limit-bytes", 0u32);
+    let limit = args.parse("--limit-bytes", limit);
     let report = args.text("--report");
     args.finish();
 

@@ -29,6 +29,7 @@ fn main() {
     let with: Vec<String> = std::iter::from_fn(|| args.text("--with")).collect();
     let added: Vec<String> = std::iter::from_fn(|| args.text("--contender")).collect();
     let baseline = args.text("--baseline");
+    let pause = Duration::from_millis(args.parse("--pause-ms", 20));
     let label = args.parse("--label", "side-by-side".to_string());
     let seed = args.parse("--seed", clock_seed());
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -46,7 +47,8 @@ fn main() {
         floor: own,
         seconds,
         warmup_ms,
-        foreign_max: args.parse("--foreign-max", 0.03),
+        foreign_max: args.parse("--foreign-max", 0.1),
+        realtime: args.switch("--realtime"),
     };
     let out: PathBuf = args.parse("--out", here.join("../results"));
     let list = args.switch("--list");
@@ -97,7 +99,7 @@ fn main() {
                     failures.push(format!("{} in {}, round {round}: {why}", contender.name, case.name));
                 }
                 column.runs.push(outcome.ok());
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(pause);
             }
         }
         eprintln!("round {round} of {rounds} done");
@@ -125,7 +127,7 @@ fn main() {
         text.push('\n');
     }
     text.push_str("## Commands\n\n");
-    for contender in &contenders {
+    for contender in contenders.iter().filter(|one| cases.iter().any(|case| one.takes_part(case))) {
         text.push_str(&format!(
             "- `{}` ({}): `{}`\n",
             contender.name,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use floor::process::{machine_busy_ns, pin};
+use floor::process::{machine_busy_ns, pin, run_first};
 use serde_json::Value;
 
 use crate::cases::{Case, Kind};
@@ -24,6 +24,8 @@ pub struct Bench {
     pub warmup_ms: u64,
     /// A run beside which other programs used more than this share of the cores is made again, up to `REPEATS_MAX` times.
     pub foreign_max: f64,
+    /// Server and client run before everything else on their cores (SCHED_RR; needs the right to it).
+    pub realtime: bool,
 }
 
 /// Repetitions of a disturbed run; the last one counts whatever it is.
@@ -72,7 +74,9 @@ impl Bench {
     /// Runs until the machine was ours alone.
     pub fn run(&self, case: &Case, contender: &Contender) -> Result<Run, String> {
         for _ in 0..REPEATS_MAX {
-            self.wait_for_quiet();
+            if !self.realtime {
+                self.wait_for_quiet();
+            }
             let run = self.run_once(case, contender)?;
             if run.foreign_share() <= self.foreign_max {
                 return Ok(run);
@@ -118,7 +122,7 @@ impl Bench {
         let conf = fs::read_to_string(&self.nginx_conf).unwrap_or_default();
         fs::write(dir.join("nginx.conf"), self.fill(&conf, &words)).map_err(|error| error.to_string())?;
 
-        let mut server = start(&self.fill(&contender.command, &words))?;
+        let mut server = start(&self.fill(&contender.command, &words), self.realtime)?;
         let ready = wait_until_ready(case.kind, addr, &mut server);
         let measured = ready.and_then(|start_us| Ok((start_us, self.drive(case, addr, &server)?)));
         let rss_peak_kib = rss_peak_kib(server.id());
@@ -144,6 +148,7 @@ impl Bench {
         if case.spin {
             client.arg("--spin");
         }
+        prepare(&mut client, CLIENT_CORE, self.realtime);
         let output = client.output().map_err(|error| format!("client: {error}"))?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_string());
@@ -160,13 +165,19 @@ impl Bench {
     }
 }
 
-fn start(command: &str) -> Result<Child, String> {
+fn start(command: &str, realtime: bool) -> Result<Child, String> {
     let mut words = command.split_whitespace();
     let mut server = Command::new(words.next().unwrap_or_default());
     server.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // SAFETY: between fork and exec only sched_setaffinity(2) is called, on memory of the stack.
-    unsafe { server.pre_exec(|| pin(SERVER_CORE)) };
+    prepare(&mut server, SERVER_CORE, realtime);
     server.spawn().map_err(|error| format!("server: {error}"))
+}
+
+/// What the new process does before it becomes the program.
+fn prepare(command: &mut Command, core: usize, realtime: bool) {
+    let before = move || pin(core).and_then(|()| if realtime { run_first() } else { Ok(()) });
+    // SAFETY: between fork and exec only sched_setaffinity(2) and sched_setscheduler(2) are called, on memory of the stack.
+    unsafe { command.pre_exec(before) };
 }
 
 /// TCP: a connection is taken. UDP: a datagram comes back. Gives the microseconds that it took.

@@ -28,7 +28,8 @@ impl Range {
         let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let (low, high) = (*sorted.first()?, *sorted.last()?);
-        Some(Self { low, median: quantile(&sorted, 0.5), high })
+        let median = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
+        Some(Self { low, median, high })
     }
 
     fn json(self) -> Value {
