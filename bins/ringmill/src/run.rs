@@ -82,9 +82,16 @@ fn plan(config: &Config, choice: &Choice) -> Plan {
 }
 
 fn listen(url: &Url) -> Listen {
-    // Admin sums what all shards counted: one of them is enough, and the others keep to their work.
-    let seat = matches!(url.kind, Kind::Admin).then_some(0);
-    Listen { transport: url.kind.transport(), address: url.address, v6only: url.v6only, seat }
+    let is_admin = matches!(url.kind, Kind::Admin);
+    Listen {
+        transport: url.kind.transport(),
+        address: url.address,
+        v6only: url.v6only,
+        // Admin sums what all shards counted: one of them is enough, and the others keep to their work.
+        seat: is_admin.then_some(0),
+        // It says that the server is draining for as long as that lasts.
+        late: is_admin,
+    }
 }
 
 /// Whether the address is free, also of another Ringmill: its listeners would share it (SO_REUSEPORT), and each of the
