@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Unread bytes of one leg, oldest first, in pieces as the kernel laid them down.
 pub struct Input<'a> {
-    pieces: &'a mut VecDeque<Chunk>,
-    copied: &'a mut u64,
+    pub(crate) pieces: &'a mut VecDeque<Chunk>,
+    pub(crate) copied: &'a mut u64,
     taken: usize,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Input<'a> {
 
     /// Unread bytes.
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(|p| p.len()).sum()
+        self.pieces.iter().map(Chunk::len).sum()
     }
 
     /// Whether nothing is left to read.

@@ -19,6 +19,22 @@ pub enum Chunk {
 }
 
 impl Chunk {
+    /// Bytes in it. Reads the chunk alone, not the memory it stands for.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Chunk::Lease(lease) => lease.len(),
+            Chunk::Shared(bytes) => bytes.len(),
+            Chunk::Copied(scratch) => scratch.bytes.len() - scratch.from,
+        }
+    }
+
+    /// Whether it is empty.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Drops the first `n` bytes. Panics when there are fewer.
     pub fn skip(&mut self, n: usize) {
         match self {

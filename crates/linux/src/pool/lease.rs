@@ -20,16 +20,19 @@ impl Lease {
     }
 
     /// Bytes in this part.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Whether the part is empty.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Another lease of `len` bytes from `from` on. Panics when that is outside this part.
+    #[inline]
     pub fn part(&self, from: usize, len: usize) -> Lease {
         assert!(from.checked_add(len).is_some_and(|end| end <= self.len()));
         self.pool.again(self.index);
@@ -37,6 +40,7 @@ impl Lease {
     }
 
     /// Drops the first `n` bytes. Panics when there are fewer.
+    #[inline]
     pub fn skip(&mut self, n: usize) {
         assert!(n <= self.len());
         self.from += n as u32;
@@ -52,6 +56,7 @@ impl Lease {
 impl Deref for Lease {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.pool.slice(self.index, self.from, self.len)
     }
@@ -64,6 +69,7 @@ impl Clone for Lease {
 }
 
 impl Drop for Lease {
+    #[inline]
     fn drop(&mut self) {
         self.pool.release(self.index);
     }

@@ -28,13 +28,14 @@ impl<S: Service> Seat<S> {
             kept.append(pieces);
             std::mem::swap(&mut *kept, pieces);
             self.desk.spare.keep_input(kept);
-        } else if conn.pipe.is_none() && !conn.is(Flag::Paused) {
+        } else if conn.pipe.is_none() && !conn.is(Flag::Paused) && !conn.is(Flag::Offered) {
             return self.offer(leg, pieces, port);
         }
         if conn.pipe.is_some() {
             self.keep(leg, pieces, port);
             self.pump(leg, port);
-        } else if conn.is(Flag::Paused) {
+        } else if conn.is(Flag::Paused) || conn.is(Flag::Offered) {
+            // An offer is due, and what it follows (the end of a pipe, `Drained`) is told first.
             self.keep(leg, pieces, port);
         } else {
             self.offer(leg, pieces, port);
@@ -87,6 +88,10 @@ impl<S: Service> Seat<S> {
 
     pub(super) fn offer_again<P: Port>(&mut self, leg: Key, port: &mut P) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        let session = conn.session;
+        if self.done.iter().any(|(of, ..)| *of == session) {
+            return self.ready.push_back(Ready::Offer(leg));
+        }
         conn.set(Flag::Offered, false);
         if conn.phase != Phase::Open {
             return;
@@ -184,15 +189,17 @@ impl<S: Service> Seat<S> {
         if !conn.is(Flag::EofSeen) || conn.is(Flag::EofTold) || conn.phase != Phase::Open {
             return;
         }
-        let held = conn.has_input() && (conn.output_waits() || conn.pipe.is_some());
+        // What is about to be offered comes first; the offer then ends here again.
+        let offered = conn.is(Flag::Offered);
+        let held = conn.has_input() && (offered || conn.output_waits() || conn.pipe.is_some());
         if held || conn.is(Flag::Paused) {
             return;
         }
         conn.set(Flag::EofTold, true);
         let session = conn.session;
         if let Some(pipe) = conn.pipe.take() {
-            self.ready.push_back(Ready::Done(session, pipe.token, pipe.moved));
-            self.run_done(session, port);
+            self.done.push_back((session, pipe.token, pipe.moved));
+            self.run_done(port);
         }
         self.deliver(session, Event::Eof(Leg(leg)), port);
         if let Some(mut kept) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.take()) {
@@ -210,13 +217,14 @@ impl<S: Service> Seat<S> {
         token: Token,
         port: &mut P,
     ) {
-        let ours = self.desk.own(session, to).is_some();
-        let Some(conn) = self.desk.own(session, from).filter(|c| ours && n > 0 && !c.is(Flag::EofTold))
+        let ours = self.desk.is_writable(session, to);
+        let Some(conn) = self.desk.own_stream(session, from).filter(|c| ours && n > 0 && !c.is(Flag::EofTold))
         else {
-            return self.ready.push_back(Ready::Done(session, token, 0));
+            self.done.push_back((session, token, 0));
+            return self.offer_soon(from);
         };
         if let Some(old) = conn.pipe.replace(Pipe::boxed(to, token, n)) {
-            self.ready.push_back(Ready::Done(session, old.token, old.moved));
+            self.done.push_back((session, old.token, old.moved));
         }
         self.pause(from, false, port);
         self.offer_soon(from);
@@ -229,7 +237,7 @@ impl<S: Service> Seat<S> {
         let Some(mut pipe) = conn.pipe.take() else { return };
         let mut kept = conn.input.take().unwrap_or_else(|| self.desk.spare.input());
         let mut full = false;
-        let open = self.desk.own(session, pipe.to).is_some();
+        let open = self.desk.is_writable(session, pipe.to);
         while open && pipe.left > 0 && !full {
             let Some(mut piece) = kept.pop_front() else { break };
             let out = self.desk.out(session, pipe.to);
@@ -259,7 +267,7 @@ impl<S: Service> Seat<S> {
             conn.input = Some(kept);
         }
         if over {
-            self.ready.push_back(Ready::Done(session, pipe.token, pipe.moved));
+            self.done.push_back((session, pipe.token, pipe.moved));
             self.offer_soon(from);
         } else {
             conn.pipe = Some(pipe);
@@ -271,22 +279,28 @@ impl<S: Service> Seat<S> {
     /// Room appeared in `to`: pumps the pipes that lead to it. `true` when there is one.
     pub(super) fn pump_into<P: Port>(&mut self, to: Key, port: &mut P) -> bool {
         let Some(session) = self.desk.conns.get(to).map(|conn| conn.session) else { return false };
-        let leads =
-            |leg: &Key| self.desk.conns.get(*leg).and_then(|c| c.pipe.as_ref()).is_some_and(|p| p.to == to);
-        let Some(from) = self.legs(session).find(leads) else { return false };
-        self.pump(from, port);
-        true
+        let mut any = false;
+        let mut next = self.sessions.get(session).and_then(|s| s.legs);
+        while let Some(from) = next {
+            let Some(conn) = self.desk.conns.get(from) else { break };
+            next = conn.sibling;
+            if conn.pipe.as_ref().is_some_and(|pipe| pipe.to == to) {
+                any = true;
+                self.pump(from, port);
+            }
+        }
+        any
     }
 
-    /// Ends the pipes from and to a leg that is going.
-    pub(super) fn end_pipes(&mut self, leg: Key) {
+    /// Ends the pipes to a leg that takes no more, and, when it is going, from it.
+    pub(super) fn end_pipes(&mut self, leg: Key, going: bool) {
         let Some(session) = self.desk.conns.get(leg).map(|conn| conn.session) else { return };
         let mut next = self.sessions.get(session).and_then(|s| s.legs);
         while let Some(from) = next {
             let Some(conn) = self.desk.conns.get_mut(from) else { return };
             next = conn.sibling;
-            if let Some(pipe) = conn.pipe.take_if(|pipe| from == leg || pipe.to == leg) {
-                self.ready.push_back(Ready::Done(session, pipe.token, pipe.moved));
+            if let Some(pipe) = conn.pipe.take_if(|pipe| pipe.to == leg || (going && from == leg)) {
+                self.done.push_back((session, pipe.token, pipe.moved));
                 self.offer_soon(from);
             }
         }

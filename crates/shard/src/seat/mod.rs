@@ -45,6 +45,8 @@ pub(crate) struct Seat<S: Service> {
     sessions: Slab<Session<S>>,
     /// What is to be delivered without the world's doing; empty before the seat waits.
     ready: VecDeque<Ready>,
+    /// Pipes that ended, with the bytes they moved: told before anything that they kept from being told.
+    done: VecDeque<(Key, Token, u64)>,
     limits: Limits,
     root: Key,
     /// Sessions of late listeners.
@@ -79,7 +81,6 @@ pub(crate) struct Limits {
 enum Ready {
     /// Offer a leg's unread input, or tell its end.
     Offer(Key),
-    Done(Key, Token, u64),
     /// End the session if nothing can happen to it any more.
     Orphan(Key),
     Drain(Key),
@@ -101,8 +102,9 @@ const LINGER: Duration = Duration::from_secs(2);
 
 impl<S: Service> Seat<S> {
     pub(crate) fn new(service: S, desk: Desk<S::Note>, limits: Limits) -> Seat<S> {
-        let (sessions, ready, woken) = (Slab::new(), VecDeque::new(), Vec::new());
-        Seat { desk, service, sessions, ready, limits, root: NOBODY, late: 0, drain_until: Tick(0), woken }
+        let (sessions, ready, done, woken) = (Slab::new(), VecDeque::new(), VecDeque::new(), Vec::new());
+        let (root, drain_until) = (NOBODY, Tick(0));
+        Seat { desk, service, sessions, ready, done, limits, root, late: 0, drain_until, woken }
     }
 
     /// Opens the root session. Its datagram listeners follow by [`Seat::bound`].
@@ -175,10 +177,10 @@ impl<S: Service> Seat<S> {
         if phase == Phase::Closed {
             return;
         }
-        self.end_pipes(leg);
+        self.end_pipes(leg, true);
         self.shut(leg, error != LegError::Reset, port);
         if phase <= Phase::Open {
-            self.run_done(session, port);
+            self.run_done(port);
             self.deliver(session, Event::Failed(Leg(leg), error), port);
         }
     }
@@ -205,13 +207,11 @@ impl<S: Service> Seat<S> {
     /// [`Seat::is_ready`] says.
     pub(crate) fn run<P: Port>(&mut self, port: &mut P) {
         // What becomes ready while this runs waits for the next turn: completions get their share too.
+        self.run_done(port);
         for _ in 0..self.ready.len() {
             let Some(ready) = self.ready.pop_front() else { break };
             match ready {
                 Ready::Offer(leg) => self.offer_again(leg, port),
-                Ready::Done(session, token, moved) => {
-                    self.deliver(session, Event::Done(token, Outcome::Piped(moved)), port);
-                }
                 Ready::Orphan(session) => self.check_orphan(session),
                 Ready::Drain(session) => self.deliver_drain(session, port),
             }
@@ -224,8 +224,8 @@ impl<S: Service> Seat<S> {
 
     /// Whether [`Seat::run`] has more to do.
     pub(crate) fn is_ready(&self) -> bool {
-        let post = !self.desk.post.is_empty();
-        post || !self.ready.is_empty() || !self.desk.letters.is_empty() || !self.desk.dirty.is_empty()
+        let told = self.desk.post.is_empty() && self.done.is_empty() && self.ready.is_empty();
+        !told || !self.desk.letters.is_empty() || !self.desk.dirty.is_empty()
     }
 
     /// Whether only sessions of late listeners are left in a drain.
@@ -266,6 +266,7 @@ impl<S: Service> Seat<S> {
     }
 
     /// Calls the service, then carries out what it wished.
+    #[inline]
     fn deliver<P: Port>(&mut self, key: Key, event: Event<'_, S>, port: &mut P) {
         let Some(session) = self.sessions.get_mut(key).filter(|s| s.ending.is_none()) else { return };
         let next = self.service.on(&mut session.state, event, &mut Io { desk: &mut self.desk, session: key });
@@ -295,11 +296,12 @@ impl<S: Service> Seat<S> {
             Wish::Pipe { session, from, to, n, token } => self.start_pipe(session, from, to, n, token, port),
             Wish::Pause(leg, _) | Wish::Finish(leg) | Wish::Close(leg) | Wish::Abort(leg)
                 if self.desk.own(session, leg).is_none() => {}
+            Wish::Finish(leg) if self.desk.own_stream(session, leg).is_none() => {}
             Wish::Pause(leg, on) => self.pause(leg, on, port),
             Wish::Finish(leg) => self.finish(leg),
             Wish::Close(leg) => self.close(leg, port),
             Wish::Abort(leg) => {
-                self.end_pipes(leg);
+                self.end_pipes(leg, true);
                 self.shut(leg, true, port);
             }
         }
@@ -358,28 +360,19 @@ impl<S: Service> Seat<S> {
         }
     }
 
-    fn legs(&self, session: Key) -> impl Iterator<Item = Key> + '_ {
-        let first = self.sessions.get(session).and_then(|s| s.legs);
-        std::iter::successors(first, |leg| self.desk.conns.get(*leg).and_then(|conn| conn.sibling))
-    }
-
-    /// Delivers at once the ends of pipes that wait: they come before the failure that ended them.
-    fn run_done<P: Port>(&mut self, session: Key, port: &mut P) {
-        for _ in 0..self.ready.len() {
-            match self.ready.pop_front() {
-                Some(Ready::Done(of, token, moved)) if of == session => {
-                    self.deliver(session, Event::Done(token, Outcome::Piped(moved)), port);
-                }
-                Some(other) => self.ready.push_back(other),
-                None => return,
-            }
+    /// Delivers the ends of pipes that wait: they come before the failure that ended them.
+    fn run_done<P: Port>(&mut self, port: &mut P) {
+        for _ in 0..self.done.len() {
+            let Some((session, token, moved)) = self.done.pop_front() else { return };
+            self.deliver(session, Event::Done(token, Outcome::Piped(moved)), port);
         }
     }
 }
 
 /// Sum of the bytes in some pieces.
+#[inline]
 fn bytes_in(pieces: &VecDeque<Chunk>) -> usize {
-    pieces.iter().map(|piece| piece.len()).sum()
+    pieces.iter().map(Chunk::len).sum()
 }
 
 impl Pipe {

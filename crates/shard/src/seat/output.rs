@@ -38,8 +38,8 @@ impl<S: Service> Seat<S> {
         conn.active = now;
         let meter = self.desk.board.seat(usize::from(self.desk.seat));
         meter.bytes_out.add(sent as u64);
-        gather.advance(sent);
-        if !gather.is_empty() {
+        if sent < gather.bytes() {
+            gather.advance(sent);
             meter.short_sends.inc();
             if conn.is(Flag::Slow) {
                 meter.bytes_copied.add(gather.unlease());
@@ -144,6 +144,7 @@ impl<S: Service> Seat<S> {
         }
         conn.set(Flag::Finishing, true);
         self.mark_dirty(leg);
+        self.end_pipes(leg, false);
     }
 
     /// Flushes, then closes.
@@ -160,7 +161,7 @@ impl<S: Service> Seat<S> {
         if let Some(out) = conn.out.as_mut() {
             out.shut();
         }
-        self.end_pipes(leg);
+        self.end_pipes(leg, true);
         self.forget_input(leg);
         self.arm(leg, CLOSE, Alarm::Close);
         self.mark_dirty(leg);
