@@ -5,12 +5,12 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::cases::Case;
+use crate::contenders::Contender;
 use crate::run::Run;
 
 /// All runs of one contender in one case, in the order of the rounds.
 pub struct Column {
-    pub contender: String,
-    pub command: String,
+    pub contender: Contender,
     /// `None` where a run failed.
     pub runs: Vec<Option<Run>>,
 }
@@ -125,7 +125,7 @@ impl Column {
 
 /// The table of one case.
 pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String {
-    let baseline = columns.iter().find(|column| column.contender == baseline_name);
+    let baseline = columns.iter().find(|column| column.contender.name == baseline_name);
     let (connections, depth) = (case.connections, case.depth);
     let size = if case.bytes > 0 { format!(", {} B", case.bytes) } else { String::new() };
     let spin = if case.spin { ", both sides spin" } else { "" };
@@ -141,7 +141,7 @@ pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String 
         let _ = writeln!(
             text,
             "| {} | {} ({}, {}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {}, {}, {} | {:.1} | {} |",
-            column.contender,
+            column.contender.name,
             rate(figures.rate_p90),
             rate(figures.rate_median),
             rate(figures.rate_p10),
@@ -166,7 +166,7 @@ pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String 
 
 /// The same and every run's client output, for later questions.
 pub fn json(case: &Case, columns: &[Column], baseline_name: &str) -> Value {
-    let baseline = columns.iter().find(|column| column.contender == baseline_name);
+    let baseline = columns.iter().find(|column| column.contender.name == baseline_name);
     let entries = columns.iter().map(|column| {
         let figures = column.figures(case, baseline);
         let range = |range: Option<Range>| range.map_or(Value::Null, Range::json);
@@ -178,8 +178,8 @@ pub fn json(case: &Case, columns: &[Column], baseline_name: &str) -> Value {
             }
         });
         json!({
-            "contender": column.contender,
-            "command": column.command,
+            "contender": column.contender.name,
+            "command": column.contender.command,
             "rate_p10": figures.rate_p10,
             "rate_median": figures.rate_median,
             "rate_p90": figures.rate_p90,
