@@ -205,10 +205,10 @@ fn main() -> std::io::Result<()> {
     let mut args = Args::from_env();
     let addr = args.parse("--addr", "127.0.0.1:7100".parse().expect("an address"));
     let core = args.parse("--core", 0usize);
-    // Sizes and limits are the best of those tried; see `bench/README.md`.
+    // Sizes and limits are the best of those tried: bench/results, buffer-policies.
     let (layout, bytes, count, limit) = match args.parse("--policy", "bundle".to_string()).as_str() {
         "small" => (Layout::Single, 4 << 10, 1024, 0),
-        "bundle" => (Layout::Bundle, 16 << 10, 512, 256 << 10),
+        "bundle" => (Layout::Bundle, 16 << 10, 256, 384 << 10),
         "large" => (Layout::Single, 64 << 10, 64, 256 << 10),
         "inc" => (Layout::Incremental, 256 << 10, 16, 256 << 10),
         other => quit(&format!("--policy {other}: small, bundle, large or inc")),
