@@ -49,7 +49,8 @@ struct Echo {
     /// Connections whose receive ended for want of a buffer.
     starved: Vec<u32>,
     again: Vec<u32>,
-    /// Bytes after which a receive ends; it is armed again when all of them are in a send. 0: no limit.
+    /// Bytes after which a receive ends once the pool has run short; it is armed again when all of them are in a send.
+    /// 0: never.
     limit: u32,
     enobufs: u64,
     sends: u64,
@@ -99,13 +100,19 @@ impl Echo {
             slot,
             GROUP,
             self.buffers.bundles(),
-            self.limit,
+            self.limit_now(),
             0,
             RECV | slot as u64,
         ));
     }
 
+    /// The pool has run short once: from then on every connection takes a bounded share before it waits its turn.
+    fn limit_now(&self) -> u32 {
+        if self.enobufs > 0 { self.limit } else { 0 }
+    }
+
     fn received(&mut self, slot: u32, cqe: Cqe) {
+        let limit = self.limit_now();
         let conn = &mut self.conns[slot as usize];
         if cqe.result > 0 {
             self.buffers.take(cqe, |chunk| conn.waiting.push_back(chunk));
@@ -121,7 +128,7 @@ impl Echo {
             self.starved.push(slot);
         } else if cqe.result > 0 && !conn.ending {
             // With a limit it is armed again when all that came is in a send (`begin_send`).
-            conn.paused = self.limit > 0;
+            conn.paused = limit > 0;
             if !conn.paused {
                 self.arm(slot);
             }
