@@ -121,6 +121,11 @@ impl Conn {
         self.phase <= Phase::Open
     }
 
+    /// Whether output may still be added: a stream that is open and not finished by the service.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.is_open() && self.flags & (Flag::Finishing as u16 | Flag::Datagram as u16) == 0
+    }
+
     /// Whether somebody waits for this leg's output to drain.
     pub(crate) fn output_waits(&self) -> bool {
         self.out.as_ref().is_some_and(|out| out.waits())

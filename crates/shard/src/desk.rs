@@ -314,9 +314,19 @@ impl<N: Send> Desk<N> {
         self.conns.get_mut(leg).filter(|conn| conn.session == session && conn.is_open())
     }
 
+    /// A stream of this session: datagrams know no order, end or pipe.
+    pub(crate) fn own_stream(&mut self, session: Key, leg: Key) -> Option<&mut Conn> {
+        self.own(session, leg).filter(|conn| !conn.is(Flag::Datagram))
+    }
+
+    /// Whether output of this session may still be added to a leg.
+    pub(crate) fn is_writable(&self, session: Key, leg: Key) -> bool {
+        self.conns.get(leg).is_some_and(|conn| conn.session == session && conn.is_writable())
+    }
+
     pub(crate) fn out(&mut self, session: Key, leg: Key) -> &mut Out {
-        let Some(conn) = self.conns.get_mut(leg).filter(|conn| conn.session == session && conn.is_open())
-        else {
+        let mine = |conn: &&mut Conn| conn.session == session && conn.is_writable();
+        let Some(conn) = self.conns.get_mut(leg).filter(mine) else {
             return &mut self.void;
         };
         if conn.set(Flag::Dirty, true) {

@@ -86,7 +86,8 @@ impl<S: Service> Io<'_, S> {
         self.desk.conns.get(leg.0).map(|conn| conn.listener)
     }
 
-    /// What this leg is still to send. For a leg that is gone or shut, an output without room that drops all.
+    /// What this leg is still to send. For a leg that is gone, shut or of datagrams, an output without room that drops
+    /// all.
     #[inline]
     pub fn out(&mut self, leg: Leg) -> &mut Out {
         self.desk.out(self.session, leg.0)
@@ -95,7 +96,7 @@ impl<S: Service> Io<'_, S> {
     /// Bytes that may be added to a leg's output.
     pub fn room(&self, leg: Leg) -> usize {
         match self.desk.conns.get(leg.0) {
-            Some(conn) if conn.is_open() => conn.out.as_ref().map_or(self.desk.out_max, |out| out.room()),
+            Some(conn) if conn.is_writable() => conn.out.as_ref().map_or(self.desk.out_max, |out| out.room()),
             _ => 0,
         }
     }
@@ -128,7 +129,7 @@ impl<S: Service> Io<'_, S> {
     /// Says that the peer may still be sending when this leg is closed. It is then closed in stages: flush, FIN, discard
     /// up to 256 KiB or 2 s, close; otherwise a reset would destroy the answer on its way (RFC 9112, section 9.6).
     pub fn linger(&mut self, leg: Leg) {
-        if let Some(conn) = self.desk.own(self.session, leg.0) {
+        if let Some(conn) = self.desk.own_stream(self.session, leg.0) {
             conn.set(Flag::Linger, true);
         }
     }

@@ -200,6 +200,10 @@ impl<S: Service> Seat<S> {
         if let Some(pipe) = conn.pipe.take() {
             self.done.push_back((session, pipe.token, pipe.moved));
             self.run_done(port);
+            if self.desk.conns.get(leg).is_none_or(|conn| conn.phase != Phase::Open) {
+                // It was told of the pipe's end and let go of the leg.
+                return;
+            }
         }
         self.deliver(session, Event::Eof(Leg(leg)), port);
         if let Some(mut kept) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.take()) {
@@ -218,7 +222,8 @@ impl<S: Service> Seat<S> {
         port: &mut P,
     ) {
         let ours = self.desk.is_writable(session, to);
-        let Some(conn) = self.desk.own_stream(session, from).filter(|c| ours && n > 0 && !c.is(Flag::EofTold))
+        let Some(conn) =
+            self.desk.own_stream(session, from).filter(|c| ours && n > 0 && !c.is(Flag::EofTold))
         else {
             self.done.push_back((session, token, 0));
             return self.offer_soon(from);

@@ -79,6 +79,7 @@ pub(crate) struct Limits {
 }
 
 enum Ready {
+    Bound(Key, ListenerId),
     /// Offer a leg's unread input, or tell its end.
     Offer(Key),
     /// End the session if nothing can happen to it any more.
@@ -115,13 +116,14 @@ impl<S: Service> Seat<S> {
         root
     }
 
-    /// A datagram listener is there; returns its leg.
-    pub(crate) fn bound<P: Port>(&mut self, root: Key, listener: ListenerId, port: &mut P) -> Option<Key> {
+    /// A datagram listener is there; returns its leg. The root session is told in the first run, when the engine is
+    /// ready to act on the leg.
+    pub(crate) fn bound(&mut self, root: Key, listener: ListenerId) -> Option<Key> {
         let mut conn = Conn::new(root, listener, Phase::Open, self.desk.now);
         conn.set(Flag::Datagram, true);
         let leg = self.desk.add_leg(conn).ok()?;
         self.adopt(root, leg);
-        self.deliver(root, Event::Bound(Leg(leg), listener), port);
+        self.ready.push_back(Ready::Bound(leg, listener));
         Some(leg)
     }
 
@@ -211,6 +213,9 @@ impl<S: Service> Seat<S> {
         for _ in 0..self.ready.len() {
             let Some(ready) = self.ready.pop_front() else { break };
             match ready {
+                Ready::Bound(leg, listener) => {
+                    self.deliver(self.root, Event::Bound(Leg(leg), listener), port);
+                }
                 Ready::Offer(leg) => self.offer_again(leg, port),
                 Ready::Orphan(session) => self.check_orphan(session),
                 Ready::Drain(session) => self.deliver_drain(session, port),
@@ -324,6 +329,9 @@ impl<S: Service> Seat<S> {
         let Some(session) = self.sessions.get_mut(key).filter(|s| s.legs.is_none()) else { return };
         let why = match session.ending {
             Some(why) => why,
+            None if self.done.iter().any(|(of, ..)| *of == key) => {
+                return self.ready.push_back(Ready::Orphan(key));
+            }
             None if session.root || self.desk.has_timers(key) => return,
             None => End::Orphan,
         };

@@ -151,7 +151,10 @@ impl<S: Service> Seat<S> {
     pub(super) fn close<P: Port>(&mut self, leg: Key, port: &mut P) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         match conn.phase {
-            Phase::Connecting => return self.shut(leg, false, port),
+            Phase::Connecting => {
+                self.end_pipes(leg, true);
+                return self.shut(leg, false, port);
+            }
             Phase::Open => {}
             Phase::Closing | Phase::Lingering | Phase::Closed => return,
         }

@@ -236,8 +236,8 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
         false => (limits::memlock()?.soft / plan.cores.len() as u64) as usize,
     };
     let setup = Setup {
-        submissions: 1024,
-        completions: (2 * u32::from(plan.pool.count) + 8192).next_power_of_two(),
+        submissions: 256,
+        completions: (2 * u32::from(plan.pool.count)).max(2048).next_power_of_two(),
         descriptors: slots as u32,
         spin: plan.spin > Duration::ZERO,
         fixed_bytes,
@@ -258,7 +258,7 @@ impl<S: Service> Uring<S, Ring> {
                 }
                 Socket::Datagram(socket) => {
                     let fd = OwnedFd::from(socket);
-                    let Some(leg) = self.seat.bound(root, id, &mut self.driver) else { continue };
+                    let Some(leg) = self.seat.bound(root, id) else { continue };
                     self.driver.attach_datagram(leg, fd);
                 }
             }
