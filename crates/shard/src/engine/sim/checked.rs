@@ -4,6 +4,7 @@
 //! its trace shows what followed.
 
 use super::trace::Who;
+use crate::conn::Conn;
 use crate::desk::Wish;
 use crate::input::Input;
 use crate::io::Io;
@@ -168,14 +169,21 @@ impl<S: Service> Checked<S> {
                     let due = io.now_ns().saturating_add(to.deadline.as_nanos() as u64);
                     session.legs.push(Watch { due_ns: Some(due), ..Watch::new(Leg(key)) });
                 }
-                Wish::Pipe { from, n, token, .. } => {
+                Wish::Pipe { from, to, n, token, .. } => {
                     session.pipes.push(Flow { token, from: Leg(from), most: n });
-                    session.touch(Leg(from), |watch| watch.paused = false);
+                    session.touch(Leg(from), |watch| {
+                        watch.paused = false;
+                        // How much of it the pipe takes is told by no event but its end.
+                        watch.kept.clear();
+                    });
+                    // The pipe may find it full and end before there is room.
+                    session.touch(Leg(to), |watch| watch.full = true);
                 }
                 Wish::Pause(key, on) => session.touch(Leg(key), |watch| watch.paused = on),
                 Wish::Close(key) | Wish::Abort(key) => {
-                    let own = io.desk.conns.get(key).is_some_and(|conn| conn.session == io.session);
-                    if own {
+                    // A leg that is gone already, and whose failure is about to be told, is not the service's to close.
+                    let own = |conn: &Conn| conn.session == io.session && conn.is_open();
+                    if io.desk.conns.get(key).is_some_and(own) {
                         session.legs.iter_mut().filter(|w| mine(w, key)).for_each(|w| w.over = true);
                     }
                 }
@@ -223,7 +231,7 @@ impl Watch {
             Event::Opened(_) if self.due_ns.take().is_none() => Some(format!("{leg:?} was opened twice")),
             Event::Bytes(_, input) => {
                 let fresh = input.len().checked_sub(self.kept.len());
-                let kept = input.chunks().flatten().zip(&self.kept).all(|(a, b)| a == b);
+                let kept = begins_with(input, &self.kept);
                 if input.is_empty() || input.chunks().any(|piece| piece.is_empty()) {
                     Some(format!("bytes of {leg:?} without a byte"))
                 } else if self.eof {
@@ -289,10 +297,10 @@ impl<S: Service> Service for Checked<S> {
                 let before = input.len();
                 let Input { pieces, copied, .. } = input;
                 let next = service.on(state, Event::Bytes(leg, Input::new(pieces, copied)), &mut inside);
-                let kept: Vec<u8> = pieces.iter().flat_map(|piece| &piece[..]).copied().collect();
-                let refused = (kept.len() == before).then(|| self.turn.get());
                 if let Some(watch) = session.legs.iter_mut().find(|watch| watch.leg == leg) {
-                    (watch.kept, watch.refused) = (kept, refused);
+                    watch.kept.clear();
+                    pieces.iter().for_each(|piece| watch.kept.extend_from_slice(piece));
+                    watch.refused = (watch.kept.len() == before).then(|| self.turn.get());
                 }
                 next
             }
@@ -328,6 +336,18 @@ impl<S: Service> Service for Checked<S> {
         }
         self.inner.end(session.inner, why);
     }
+}
+
+/// Whether these bytes come first.
+fn begins_with(input: &Input<'_>, mut first: &[u8]) -> bool {
+    for piece in input.chunks() {
+        let n = piece.len().min(first.len());
+        if piece[..n] != first[..n] {
+            return false;
+        }
+        first = &first[n..];
+    }
+    first.is_empty()
 }
 
 /// An event's name, its leg and its size.

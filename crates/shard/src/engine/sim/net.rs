@@ -200,6 +200,14 @@ impl Net {
         &mut self.sockets[id.0 as usize]
     }
 
+    /// The peer at the other end, if there is one and it is no leg.
+    pub(super) fn far_peer(&self, id: SocketId) -> Option<u32> {
+        match self.socket(self.socket(id).other?).owner {
+            Owner::Peer(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
     /// Sends what fits into the other side's window; what does not is the owner's to send after [`Event::Room`].
     pub(super) fn send(&mut self, id: SocketId, bytes: &[u8]) -> Result<usize, LegError> {
         let socket = self.socket(id);

@@ -215,11 +215,12 @@ impl<S: Service> World<S> {
             let here = listen.seat.is_none_or(|only| usize::from(only) == seat);
             if here && listen.transport == Transport::Udp {
                 let listener = ListenerId(index as u16);
-                if let Some(leg) = self.seats[seat].bound(root, listener, &mut wire) {
+                if let Some(leg) = self.seats[seat].bound(root, listener) {
                     wire.side.add(leg, None, Some(listener));
                 }
             }
         }
+        self.seats[seat].run(&mut wire);
         self.sides[seat].wake(&mut self.net);
     }
 
@@ -464,7 +465,8 @@ impl<S: Service> World<S> {
             return side.backlog.push_back((listener, socket));
         }
         let leg = state.reserve(listener).expect("there is room for it");
-        self.net.note(Who::Leg(seat as u16, leg), "accepted", 0);
+        let peer = self.net.far_peer(socket).map_or(u64::MAX, u64::from);
+        self.net.note(Who::Leg(seat as u16, leg), "accepted from peer", peer);
         self.net.socket_mut(socket).owner = Owner::Leg(seat as u16, leg);
         side.add(leg, Some(socket), None);
         state.accepted(leg, listener, &mut Wire { side, net: &mut self.net });

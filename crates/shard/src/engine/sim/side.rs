@@ -330,7 +330,8 @@ impl Port for Wire<'_> {
         let leg = self.side.leg(key).expect("the seat knows which legs are there");
         assert!(leg.send.is_none(), "two sends in flight on {key:?}");
         assert!(!leg.closing, "a send on a leg that is closing");
-        let bytes: Vec<u8> = gather.chunks().iter().flat_map(|chunk| &chunk[..]).copied().collect();
+        let mut bytes = Vec::with_capacity(gather.bytes());
+        gather.chunks().iter().for_each(|chunk| bytes.extend_from_slice(chunk));
         assert!(!bytes.is_empty() && bytes.len() == gather.bytes());
         leg.send = Some(Sending { number, gather, bytes, taken: 0, ending: false });
         self.side.begun.push(key);

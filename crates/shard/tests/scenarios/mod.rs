@@ -1,0 +1,31 @@
+//! Scenarios of the simulation: each makes one run from a seed. Used by the test that runs many and the example that
+//! replays one.
+
+mod chaos;
+mod echo;
+
+use shard::engine::sim::{Run, Seeds};
+
+/// One scenario.
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Its runs.
+    pub seeds: Seeds,
+    /// Makes one.
+    pub run: fn(u64) -> Run,
+}
+
+/// All of this crate.
+pub const ALL: [Scenario; 2] = [
+    Scenario {
+        name: "echo",
+        seeds: Seeds::new("echo", 1500).regressions(include_str!("../regressions/echo")),
+        run: echo::run,
+    },
+    Scenario {
+        name: "chaos",
+        seeds: Seeds::new("chaos", 3000).regressions(include_str!("../regressions/chaos")),
+        run: chaos::run,
+    },
+];
