@@ -91,7 +91,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
                 _ => Receive::Idle,
             };
             if result == -errno::ENOBUFS {
-                self.driver.starved.push_back(leg);
+                self.driver.starve(leg);
                 self.seat.desk.meter().enobufs.inc();
             }
             self.driver.done(leg);
@@ -168,7 +168,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         if let Some(link) = self.driver.link(leg) {
             link.receive = if result == -errno::ENOBUFS { Receive::Starved } else { Receive::Idle };
             if result == -errno::ENOBUFS {
-                self.driver.starved.push_back(leg);
+                self.driver.starve(leg);
                 self.seat.desk.meter().enobufs.inc();
             }
             self.driver.done(leg);

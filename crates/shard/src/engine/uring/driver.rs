@@ -43,6 +43,8 @@ pub(super) struct Driver<R> {
     /// Legs with a send that was pushed since the last look, or that is slow.
     pub(super) senders: Vec<Key>,
     pub(super) news: VecDeque<News>,
+    /// The byte limit of receives from now on; 0 is none.
+    limit: u32,
     /// Counts turns, modulo 256.
     pub(super) turn: u8,
     /// Datagrams in flight, of all datagram legs.
@@ -56,8 +58,9 @@ pub(super) enum News {
     Closed(Key),
 }
 
-/// Bytes after which a multishot receive ends and is armed again. It bounds what still comes after a pause.
-const RECEIVE_BYTES: u32 = 1 << 20;
+/// Bytes after which a multishot receive ends and is armed again, once buffers have been short. Before that there is no
+/// limit: with one the kernel maps buffers for all of it at each receive (docs/decisions/0003-buffers.md).
+const RECEIVE_BYTES: u32 = 384 << 10;
 /// Datagrams in flight; further ones are dropped and counted.
 const DATAGRAMS_MAX: u32 = 1024;
 
@@ -70,6 +73,7 @@ impl<R: Ring> Driver<R> {
             starved,
             senders,
             news,
+            limit: 0,
             turn: 0,
             datagrams: 0,
             datagrams_dropped: 0,
@@ -127,12 +131,20 @@ impl<R: Ring> Driver<R> {
         if link.wanted && link.receive == Receive::Idle && link.closing.is_none() {
             link.receive = Receive::Armed;
             let (sock, datagram) = (link.sock, link.datagram);
+            let limit = self.limit;
             if datagram {
                 self.push(leg, For::Datagrams, Op::ReceiveDatagrams(sock));
             } else {
-                self.push(leg, For::Receive, Op::Receive { sock, limit: RECEIVE_BYTES });
+                self.push(leg, For::Receive, Op::Receive { sock, limit });
             }
         }
+    }
+
+    /// A receive found no buffer. It is armed again when some came back; from now on receives are limited, so that those
+    /// that are armed do not take all that comes back while others starve.
+    pub(super) fn starve(&mut self, leg: Key) {
+        self.starved.push_back(leg);
+        self.limit = RECEIVE_BYTES;
     }
 
     /// Nothing of a closing leg is in flight: its descriptor goes.
