@@ -11,7 +11,7 @@ use std::net::Ipv6Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use proto::http1::{Framing, Head, Limits, Scan, Version, head};
+use proto::http1::{Framing, HEADERS_MAX, Head, Limits, Scan, Version, head};
 use support::{Connection, cases, read};
 
 const COUNT: u64 = 200_000;
@@ -73,6 +73,7 @@ fn check(random: &mut Random, input: &[u8]) {
     assert!(connection.taken <= input.len());
     for range in &connection.heads {
         judge(&input[range.clone()], &limits);
+        compare(&input[range.clone()]);
     }
     for (range, framing, payload) in &connection.bodies {
         let expected = match *framing {
@@ -89,6 +90,19 @@ fn check(random: &mut Random, input: &[u8]) {
     let mut cuts: Vec<usize> = (0..random.below(5)).map(|_| random.below(input.len() + 1)).collect();
     cuts.sort_unstable();
     assert_eq!(whole, read(input, limits, cuts.iter().copied()), "cut at {cuts:?}");
+}
+
+/// What is accepted must be accepted by httparse too, with the same parts.
+fn compare(bytes: &[u8]) {
+    let (head, _) =
+        head::parse(bytes, &Limits::default(), &mut Scan::default()).expect("accepted").expect("whole");
+    let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut slots);
+    assert_eq!(request.parse(bytes), Ok(httparse::Status::Complete(bytes.len())));
+    assert_eq!(request.method, Some(head.method.name()));
+    assert_eq!(request.version, Some(u8::from(head.version == Version::H11)));
+    assert!(request.path.is_some_and(|target| target.contains(head.path.trim_start_matches(['*', '/']))));
+    assert!(request.headers.iter().map(|header| (header.name, header.value)).eq(head.headers()));
 }
 
 /// Reads an accepted head again, line by line with nothing but splits, and demands the same meaning.

@@ -24,7 +24,7 @@ pub(super) struct Fields<'b> {
 impl<'b> Fields<'b> {
     /// Takes in one header line.
     #[inline]
-    pub(super) fn add(&mut self, name: &'b str, value: &'b [u8]) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, name: &'b [u8], value: &'b [u8]) -> Result<(), Refusal> {
         match name.len() {
             4 if is_name(name, b"host") => {
                 let host = Host::new(value).ok_or(Refusal::HostInvalid)?;
@@ -98,8 +98,8 @@ impl<'b> Fields<'b> {
 /// Whether `name`, a token, is `lower` but for case. Setting bit 5 maps no other token byte onto a lower-case
 /// letter or a hyphen, and the length is a constant, so this is a few words compared at once.
 #[inline]
-fn is_name<const N: usize>(name: &str, lower: &[u8; N]) -> bool {
-    let Ok(name) = <&[u8; N]>::try_from(name.as_bytes()) else { return false };
+fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
     let differing = name.iter().zip(lower).fold(0, |all, (byte, lower)| all | ((byte | 0x20) ^ lower));
     differing == 0
 }

@@ -1,21 +1,18 @@
 //! Reading a request head: the request line and the headers, in place, or the reason why not.
 //!
-//! A head that arrives whole and correct, which is nearly every one, is read once by `httparse`; what that
-//! lets pass (bare line feeds, too liberal targets) is checked after it from the offsets it gives. Any other
+//! A head that arrives whole and correct, which is nearly every one, is read in one pass. Any other
 //! head goes through [`Scan`], which finds its end piece by piece, and, if it is refused,
 //! through the line checks at the end of this file, which say why. Both ways accept the same heads.
 //!
 //! Bad bytes are refused when they arrive, a bad request line at its end, bad header lines at the head's end.
 
-use core::mem::MaybeUninit;
-
 use super::fields::Fields;
 use super::host::Host;
 use super::limits::{HEADERS_MAX, Limits, METHOD_BYTES_MAX};
 use super::refusal::Refusal;
-use super::scan::Scan;
+use super::scan::{Scan, find_below, find_special};
 use super::target::{Form, Target};
-use super::token::{is_space, is_token, trim};
+use super::token::{is_space, is_token, is_token_byte, trim};
 
 /// A request head, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,10 +166,12 @@ fn parse_careful<'b>(
         }
         Ok(Some(end)) => {
             let lines = &input[start..end - 2];
-            let (head, used) = read(&input[start..end], limits).map_err(|fault| match fault {
-                Fault::Syntax => check_lines(lines, limits).err().unwrap_or(Refusal::HeaderLine),
-                Fault::Refused(refusal) => refusal,
-            })?;
+            // What the head means is judged after all its lines are.
+            let refused = |fault| match (check_lines(lines, limits), fault) {
+                (Err(refusal), _) | (Ok(()), Fault::Refused(refusal)) => refusal,
+                (Ok(()), Fault::Syntax) => Refusal::HeaderLine,
+            };
+            let (head, used) = read(&input[start..end], limits).map_err(refused)?;
             assert!(start + used == end, "both ways find the same end");
             *scan = Scan::default();
             Ok(Some((head, end)))
@@ -196,36 +195,25 @@ impl From<Refusal> for Fault {
     }
 }
 
-/// Reads a head that is complete, or says that it cannot.
+/// Reads a head that is complete, or says that it cannot. Looks at each byte once, from left to right.
 #[inline]
 fn read<'b>(input: &'b [u8], limits: &Limits) -> Result<(Head<'b>, usize), Fault> {
-    // httparse skips empty lines and lone line feeds before a request; we do not.
-    if matches!(input.first(), None | Some(b'\r' | b'\n')) {
-        return Err(Fault::Syntax);
-    }
-    let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(input, &mut slots[..limits.headers_max.min(HEADERS_MAX)]);
-    let Ok(httparse::Status::Complete(end)) = parsed else { return Err(Fault::Syntax) };
-    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
-        return Err(Fault::Syntax);
-    };
-    if end > limits.head_bytes_max || !input[..end].ends_with(b"\r\n\r\n") {
-        return Err(Fault::Syntax);
-    }
-    let fields_at = method.len() + target.len() + "  HTTP/1.1\r\n".len();
-    let version = if version == 0 { Version::H10 } else { Version::H11 };
+    let window = &input[..input.len().min(limits.head_bytes_max)];
+    let (method, target, version, mut rest) = split_request_line(window).ok_or(Fault::Syntax)?;
     let (method, target) = request_line(method, target, limits)?;
+    let fields_at = window.len() - rest.len();
     let mut fields = Fields::default();
-    for header in request.headers.iter() {
-        // A line ends where the next one's name begins. httparse has seen a line feed there and no carriage
-        // return inside the line, so one before the line feed makes the end a good one.
-        let name_at = header.name.as_ptr().addr() - input.as_ptr().addr();
-        if input[name_at - 2] != b'\r' {
-            return Err(Fault::Syntax);
+    let mut lines_left = limits.headers_max.min(HEADERS_MAX);
+    let rest = loop {
+        if let [b'\r', b'\n', rest @ ..] = rest {
+            break rest;
         }
-        fields.add(header.name, header.value)?;
-    }
+        let (name, value, after) = split_header(rest).ok_or(Fault::Syntax)?;
+        lines_left = lines_left.checked_sub(1).ok_or(Fault::Syntax)?;
+        fields.add(name, value)?;
+        rest = after;
+    };
+    let end = window.len() - rest.len();
     let framing = fields.framing(version, limits)?;
     let host = fields.host(version)?;
     let head = Head {
@@ -241,6 +229,48 @@ fn read<'b>(input: &'b [u8], limits: &Limits) -> Result<(Head<'b>, usize), Fault
         fields: &input[fields_at..end - 2],
     };
     Ok((head, end))
+}
+
+/// Method, target, version, and what follows the line; `None` if it is incomplete or malformed.
+#[inline]
+fn split_request_line(bytes: &[u8]) -> Option<(&str, &str, Version, &[u8])> {
+    let (method, rest) = match bytes {
+        [b'G', b'E', b'T', b' ', rest @ ..] => ("GET", rest),
+        _ => {
+            split_token(bytes, b' ').and_then(|(method, rest)| Some((str::from_utf8(method).ok()?, rest)))?
+        }
+    };
+    let target_end = find_below(rest, b' ' + 1);
+    let target = str::from_utf8(&rest[..target_end]).ok().filter(|target| !target.is_empty())?;
+    let (version, rest) = match rest[target_end..].split_first_chunk()? {
+        (b" HTTP/1.1\r\n", rest) => (Version::H11, rest),
+        (b" HTTP/1.0\r\n", rest) => (Version::H10, rest),
+        _ => return None,
+    };
+    Some((method, target, version, rest))
+}
+
+/// Name, value and what follows the line; `None` if it is incomplete or malformed.
+#[inline]
+fn split_header(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, rest) = split_token(bytes, b':')?;
+    let mut end = 0;
+    loop {
+        end = find_special(rest, end, false);
+        match &rest[end..] {
+            [b'\r', b'\n', after @ ..] => return Some((name, trim(&rest[..end]), after)),
+            [b'\t', ..] => end += 1,
+            _ => return None,
+        }
+    }
+}
+
+/// The token at the start of `bytes`, and what follows the byte `end` that must come next.
+#[inline]
+fn split_token(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
+    let len = bytes.iter().position(|&byte| !is_token_byte(byte))?;
+    let is_ended = len > 0 && bytes[len] == end;
+    is_ended.then(|| (&bytes[..len], &bytes[len + 1..]))
 }
 
 /// The meaning of a request line whose grammar is right.

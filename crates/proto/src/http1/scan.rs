@@ -117,7 +117,8 @@ fn position(offset: usize) -> u32 {
 
 /// Offset of the first byte at or after `from` that ends or spoils a line: below 0x20, 0x7F and, in the
 /// request line, 0x80 and more. `bytes.len()` if there is none.
-fn find_special(bytes: &[u8], from: usize, ascii_only: bool) -> usize {
+#[inline]
+pub(super) fn find_special(bytes: &[u8], from: usize, ascii_only: bool) -> usize {
     let (words, tail) = bytes[from..].as_chunks::<8>();
     let high = if ascii_only { HIGH } else { 0 };
     for (index, word) in words.iter().enumerate() {
@@ -130,8 +131,23 @@ fn find_special(bytes: &[u8], from: usize, ascii_only: bool) -> usize {
     bytes.len() - tail.len() + tail.iter().position(is_special).unwrap_or(tail.len())
 }
 
+/// Offset of the first byte of `bytes` below `bound`, which is at most 0x80; `bytes.len()` if there is none.
+#[inline]
+pub(super) fn find_below(bytes: &[u8], bound: u8) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGH;
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    bytes.len() - tail.len() + tail.iter().position(|&byte| byte < bound).unwrap_or(tail.len())
+}
+
 /// The high bit of each special byte of `word`. Bits above the lowest one set may be wrong (a borrow runs
 /// upwards), so only the lowest is used.
+#[inline]
 fn special(word: u64, high: u64) -> u64 {
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     let delete = word ^ (ONES * 0x7f);
