@@ -51,7 +51,10 @@ fn requests_are_answered_and_the_connection_goes_on() {
         ("POST /echo HTTP/1.1\r\nHost: x\r\n\r\n", 200),
         ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200),
         ("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200),
-        ("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\nT: v\r\n\r\n", 200),
+        (
+            "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\nT: v\r\n\r\n",
+            200,
+        ),
         ("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", 404),
     ] {
         let mut request = request.to_owned();
@@ -67,7 +70,8 @@ fn requests_are_answered_and_the_connection_goes_on() {
 fn what_two_programs_could_read_in_two_ways_is_refused_and_the_connection_closed() {
     let rig = Rig::new();
     let get = |lines: &str| format!("GET /ping HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n");
-    let chunked = |body: &str| format!("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let chunked =
+        |body: &str| format!("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
     let mut cases = vec![
         ("GET /ping HTTP/1.1\r\n\r\n".to_owned(), 400),
         ("GET /ping HTTP/1.1\nHost: x\n\n".to_owned(), 400),
@@ -92,10 +96,11 @@ fn what_two_programs_could_read_in_two_ways_is_refused_and_the_connection_closed
         (get("Transfer-Encoding: gzip"), 501),
         (get("Transfer-Encoding: chunked, chunked"), 400),
         (get("Expect: miracles"), 417),
-        (get(&"A: b\r\n".repeat(101).trim_end().to_owned()), 431),
+        (get("A: b\r\n".repeat(101).trim_end()), 431),
         (get(&format!("A: {}", "b".repeat(130 << 10))), 431),
     ];
-    for body in ["zz\r\n", "-1\r\n", "5\r\nhelloX", "11111111111111111\r\n", "1 \r\nx", "0\r\nA : b\r\n\r\n"] {
+    for body in ["zz\r\n", "-1\r\n", "5\r\nhelloX", "11111111111111111\r\n", "1 \r\nx", "0\r\nA : b\r\n\r\n"]
+    {
         cases.push((chunked(body), 400));
     }
     for (request, status) in &cases {
@@ -159,7 +164,11 @@ fn a_body_of_many_megabytes_comes_back_whole_with_a_length_and_in_chunks() {
         let mut stream = client.stream().try_clone().unwrap();
         let sent = body.clone();
         let sender = thread::spawn(move || {
-            let framing = if chunked { "Transfer-Encoding: chunked".into() } else { format!("Content-Length: {}", sent.len()) };
+            let framing = if chunked {
+                "Transfer-Encoding: chunked".into()
+            } else {
+                format!("Content-Length: {}", sent.len())
+            };
             write!(stream, "POST /echo HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n").unwrap();
             for (n, piece) in sent.chunks(70_001).enumerate() {
                 if chunked {
@@ -181,7 +190,10 @@ fn a_body_of_many_megabytes_comes_back_whole_with_a_length_and_in_chunks() {
         let answer = client.answer();
         sender.join().unwrap();
         assert!(answer.body == body, "chunked: {chunked}");
-        assert!(answer.has("Content-Type: application/octet-stream") && answer.has("X-Content-Type-Options: nosniff"));
+        assert!(
+            answer.has("Content-Type: application/octet-stream")
+                && answer.has("X-Content-Type-Options: nosniff")
+        );
         assert_eq!(client.send(LAST).answer().text(), "ok");
     }
     rig.end();

@@ -53,10 +53,10 @@ fn table(board: &Board) -> String {
     for (seat, row) in rows(board).enumerate() {
         let core = row.core.map_or("any".to_owned(), |core| core.to_string());
         let Row { connections, accepted, requests, bytes_in, bytes_out, enters, .. } = row;
-        write!(
+        writeln!(
             body,
             "<tr><th scope=\"row\">{seat}</th><td>{core}</td><td class=\"wide\"></td><td>{connections}</td><td>{accepted}</td>\
-             <td>{requests}</td><td>{bytes_in}</td><td>{bytes_out}</td><td>{enters}</td></tr>\n"
+             <td>{requests}</td><td>{bytes_in}</td><td>{bytes_out}</td><td>{enters}</td></tr>"
         )
         .expect("writing to a String does not fail");
     }

@@ -5,7 +5,7 @@
 //! bucket out of the table, and whoever floods it with forged sources can only make us silent to newcomers.
 
 use shard::Tick;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 
 /// How often a source may be answered.
@@ -72,9 +72,8 @@ impl Rates {
     }
 
     fn set(&self, source: SocketAddr) -> usize {
-        let mut hasher = BuildHasherDefault::<DefaultHasher>::default().build_hasher();
-        (self.key, source).hash(&mut hasher);
-        hasher.finish() as usize % SETS
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        hasher.hash_one((self.key, source)) as usize % SETS
     }
 }
 

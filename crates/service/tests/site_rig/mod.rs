@@ -34,7 +34,8 @@ impl Rig {
         let kinds =
             vec![Kind::Http(Box::new(site)), Kind::Http(Box::new(admin)), Kind::Echo, Kind::UdpEcho(udp)];
         let config = Config::new(kinds);
-        let listen = |transport, late| Listen { transport, address: any_port, v6only: false, seat: None, late };
+        let listen =
+            |transport, late| Listen { transport, address: any_port, v6only: false, seat: None, late };
         let listeners = vec![
             listen(Transport::Tcp, false),
             listen(Transport::Tcp, true),
@@ -133,7 +134,8 @@ impl Client {
             }
             lines.push(line.to_owned());
         }
-        let status = lines.remove(0).split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+        let status =
+            lines.remove(0).split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
         let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
         let body = match (value("Content-Length: "), value("Transfer-Encoding: ")) {
             _ if head || status == 100 || status == 204 => Vec::new(),
