@@ -87,10 +87,10 @@ fn a_plain_user_with_the_default_locked_memory_is_served() {
 }
 
 #[test]
-fn a_plain_user_with_hardly_any_locked_memory_is_served_and_told_what_is_missing() {
+fn a_plain_user_with_less_locked_memory_than_buffers_is_served_and_told_what_is_missing() {
     let home = Home::new();
     let mut command = Command::new(home.program());
-    sandbox::limit_memlock(as_plain_user(command.args(SMALL)), 64 << 10);
+    sandbox::limit_memlock(as_plain_user(command.args(SMALL)), 1 << 20);
     let server = Server::start(&mut command);
     assert!(server.table.lines().any(|line| line.starts_with("missing ")), "{}", server.table);
     assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));

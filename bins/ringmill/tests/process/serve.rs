@@ -158,9 +158,12 @@ fn stopping_amid_requests(home: &Home, count: usize, flags: &[&str]) -> (Server,
 fn requests_that_are_begun_when_a_drain_comes_are_answered_whole() {
     let home = Home::new();
     let path = home.path("report.json").display().to_string();
-    let (server, streams) = stopping_amid_requests(&home, 8, &["--drain-ms", "3600000", "--report", &path]);
-    for mut stream in streams {
+    let (server, mut streams) =
+        stopping_amid_requests(&home, 8, &["--drain-ms", "3600000", "--report", &path]);
+    for stream in &mut streams {
         stream.write_all(b"def").expect("the server reads");
+    }
+    for mut stream in streams {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).expect("the answer ends, and with it the connection");
         assert_eq!(rest, b"def");
