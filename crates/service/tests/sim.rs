@@ -2,13 +2,13 @@
 
 mod scenarios;
 
-use scenarios::{Asker, run, serve};
+use scenarios::{Asker, pattern, run, serve};
 use shard::engine::sim::Seeds;
 use std::time::Duration;
 
 #[test]
 fn http_keeps_every_promise_whatever_the_network_does() {
-    Seeds::new("http", 1000).run(|seed| run("http", seed));
+    Seeds::new("http", 2000).run(|seed| run("http", seed));
 }
 
 #[test]
@@ -76,6 +76,14 @@ fn where_a_refused_request_is_cut_changes_nothing() {
     ] {
         check_cuts(request, &[(status, body)]);
     }
+}
+
+#[test]
+fn a_request_that_comes_while_an_answer_waits_for_its_reader_is_answered_after_it() {
+    let ms = Duration::from_millis;
+    let begin = Asker::new().read(false).send("GET /bytes/100000 HTTP/1.1\r\nHost: x\r\n\r\n").wait(ms(10));
+    let rest = begin.send("GET /ping HTTP/1.0\r\n\r\n").wait(ms(50)).read(true);
+    serve([rest.expect(200, pattern(100_000)).expect(200, "ok")]).check();
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub(crate) struct Stamp {
 impl Stamp {
     pub(crate) fn new() -> Stamp {
         let date = imf_fixdate(0);
-        let meta = Meta { content_type: Some(TEXT), nosniff: true, ..Meta::new(&date) };
+        let meta = Meta { content_type: Some(TEXT), ..Meta::new(&date) };
         Stamp { second: 0, date, ok: Canned::new(Status::Ok, &meta, b"ok") }
     }
 
@@ -122,7 +122,7 @@ impl Stamp {
         let meta = Meta { version: ask.version, keep_alive: ask.keep_alive, ..Meta::new(&self.date) };
         let known = |bytes: usize| Length::Known(bytes as u64);
         let meta = match reply {
-            Reply::Ok => Meta { length: known(2), content_type: Some(TEXT), nosniff: true, ..meta },
+            Reply::Ok => Meta { length: known(2), content_type: Some(TEXT), ..meta },
             Reply::Body { media, extra, body, .. } => {
                 Meta { length: known(body.len()), content_type: Some(media), nosniff: true, extra, ..meta }
             }

@@ -122,7 +122,8 @@ impl Exchange {
         if self.is_over() { Flow::Over } else { Flow::Bytes }
     }
 
-    /// Reads the body as far as it has come and there is room, once the answer is sent or while it is echoed.
+    /// Reads the body as far as it has come and there is room, once the answer is sent or while it is echoed. Before that there
+    /// is none: [`Flow::Room`].
     pub(super) fn receive(
         &mut self,
         input: &mut Input<'_>,
@@ -145,7 +146,8 @@ impl Exchange {
             }
             let step = match self.answer {
                 Answer::Echoing { chunked } => self.forward(input, out, limits, chunked),
-                _ => self.discard(input, limits),
+                Answer::Sent => self.discard(input, limits),
+                Answer::Echo(_) | Answer::Memory(_) | Answer::Pattern { .. } => return Flow::Room,
             };
             match step {
                 Ok(None) => {}
