@@ -2,8 +2,9 @@
 
 mod scenarios;
 
-use scenarios::{Asker, pattern, run, serve};
-use shard::engine::sim::Seeds;
+use scenarios::{Asker, Regular, pattern, run, serve, site};
+use service::any::{Any, Config, Kind};
+use shard::engine::sim::{Seeds, Sim};
 use std::time::Duration;
 
 #[test]
@@ -84,6 +85,16 @@ fn a_request_that_comes_while_an_answer_waits_for_its_reader_is_answered_after_i
     let begin = Asker::new().read(false).send("GET /bytes/100000 HTTP/1.1\r\nHost: x\r\n\r\n").wait(ms(10));
     let rest = begin.send("GET /ping HTTP/1.0\r\n\r\n").wait(ms(50)).read(true);
     serve([rest.expect(200, pattern(100_000)).expect(200, "ok")]).check();
+}
+
+#[test]
+fn a_drain_under_load_fails_no_request() {
+    for seed in 0..50 {
+        let clients = (0..20).map(|n| Regular::new(Duration::from_millis(n * 40)));
+        let world = Sim::new(seed).drain_at(Duration::from_millis(300 + seed));
+        let world = clients.fold(world, Sim::client);
+        world.run(|_| Any::new(Config::new(vec![Kind::Http(Box::new(site()))]))).check();
+    }
 }
 
 #[test]

@@ -253,3 +253,49 @@ fn chunks(mut bytes: &[u8]) -> Result<Option<Split<'_>>, String> {
     }
     Ok(None)
 }
+
+/// A client that asks again and again, some time after each answer, until it is told that the connection ends.
+#[derive(Debug)]
+pub struct Regular {
+    think: Duration,
+    asked: u32,
+    answered: u32,
+    told: bool,
+    got: Vec<u8>,
+}
+
+impl Regular {
+    pub fn new(think: Duration) -> Regular {
+        Regular { think, asked: 0, answered: 0, told: false, got: Vec::new() }
+    }
+}
+
+impl Peer for Regular {
+    fn on_connect(&mut self, line: &mut Line<'_>) {
+        self.on_timer(line);
+    }
+
+    fn on_timer(&mut self, line: &mut Line<'_>) {
+        line.send("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+        self.asked += 1;
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], line: &mut Line<'_>) {
+        self.got.extend(bytes);
+        if self.got.ends_with(b"\r\n\r\nok") {
+            self.told =
+                str::from_utf8(&self.got).is_ok_and(|answer| answer.contains("\r\nConnection: close\r\n"));
+            self.answered += 1;
+            self.got.clear();
+            if !self.told {
+                line.wait(self.think);
+            }
+        }
+    }
+
+    fn verdict(&self, _: bool) -> Result<(), String> {
+        let Regular { asked, answered, told, .. } = self;
+        let good = *told && asked == answered;
+        if good { Ok(()) } else { Err(format!("{answered} answers to {asked} requests, told to go: {told}")) }
+    }
+}
