@@ -11,6 +11,8 @@
 mod accept;
 mod complete;
 mod driver;
+#[cfg(test)]
+mod fake;
 mod link;
 mod ring;
 mod start;

@@ -1,0 +1,192 @@
+//! An engine on a fake ring and a virtual clock, turned by hand: as `Uring::run`, but nothing waits.
+
+use super::super::accept::Accept;
+use super::super::driver::{self, Driver, For};
+use super::super::ring::Ring;
+use super::super::{NOBODY, Peers, Uring};
+use super::socket::{Id, Socket};
+use super::{Fake, Luck};
+use crate::desk::{Desk, Parts};
+use crate::mail::mesh;
+use crate::meter::{Board, Snapshot};
+use crate::plan::{Control, Stop, ZeroCopy};
+use crate::seat::{Limits, Seat};
+use crate::service::{ListenerId, Service};
+use linux::Pool;
+use linux::net::{ListenOptions, Listener};
+use linux::ring::{Counts, Op};
+use linux::wake::Inbox;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize};
+use std::time::Duration;
+
+pub(super) struct Rig<S: Service> {
+    pub(super) uring: Uring<S, Fake>,
+    pub(super) control: Control,
+    pub(super) now_ns: u64,
+    board: Arc<Board>,
+}
+
+/// What differs between tests.
+#[derive(Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) seed: u64,
+    pub(super) luck: Luck,
+    /// Buffers of 1 KiB.
+    pub(super) buffers: u16,
+    pub(super) connections_max: usize,
+    /// Direct descriptors.
+    pub(super) slots: u32,
+    pub(super) out_max: usize,
+    pub(super) zero_copy_bytes: Option<usize>,
+}
+
+impl Default for Setting {
+    fn default() -> Setting {
+        Setting {
+            seed: 1,
+            luck: Luck::default(),
+            buffers: 16,
+            connections_max: 100,
+            slots: 128,
+            out_max: 64 << 10,
+            zero_copy_bytes: None,
+        }
+    }
+}
+
+/// One turn, on the virtual clock.
+const TURN_NS: u64 = 1_000_000;
+/// Turns after which what should have ended hangs.
+const TURNS_MAX: u32 = 20_000;
+pub(super) const BUFFER: usize = 1024;
+
+impl<S: Service> Rig<S> {
+    pub(super) fn new(service: S, setting: Setting) -> Rig<S> {
+        let Setting { seed, luck, buffers, connections_max, slots, out_max, zero_copy_bytes } = setting;
+        let pool = linux::pool::Plan { count: buffers, bytes: BUFFER as u32, huge_pages: false };
+        let pool = Pool::new(pool).expect("a small pool can be mapped");
+        let board = Board::new(&[None]);
+        let inbox = Inbox::register().expect("an inbox is free");
+        let parker = inbox.parker();
+        let parts = Parts {
+            seat: 0,
+            board: board.clone(),
+            pool: pool.clone(),
+            post: mesh(1).remove(0),
+            inbox,
+            seed,
+            unix_seconds: || 0,
+            out_max,
+            connections_max,
+        };
+        let limits = Limits { idle: None, drain: Duration::from_secs(5), late: 0, zero_copy_bytes };
+        let peers =
+            Peers { parkers: vec![parker], rings: vec![AtomicI32::new(-1)], serving: AtomicUsize::new(1) };
+        let control = Control::default();
+        let mut uring = Uring {
+            seat: Seat::new(service, Desk::new(parts, 0), limits),
+            driver: Driver::new(Fake::new(seed, luck, pool, slots)),
+            accepts: Vec::new(),
+            at_bound: false,
+            peers: Arc::new(peers),
+            parker,
+            control: control.clone(),
+            told: Stop::Run,
+            pieces: VecDeque::new(),
+            zero_copy: ZeroCopy::Auto,
+            spin_ns: 0,
+            counted: Counts::default(),
+            last_call: false,
+        };
+        uring.seat.open_root(&mut uring.driver);
+        // Nobody connects to it: the fake's connections come from the test.
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default());
+        uring.accepts.push(Accept::new(listener.expect("loopback has a free port"), ListenerId(0), false));
+        uring.driver.ring.push(Op::PollMulti(parker.event()), driver::tag(For::Event, NOBODY));
+        Rig { uring, control, now_ns: 0, board }
+    }
+
+    pub(super) fn ring(&mut self) -> &mut Fake {
+        &mut self.uring.driver.ring
+    }
+
+    pub(super) fn socket(&mut self, id: Id) -> &mut Socket {
+        self.ring().socket(id)
+    }
+
+    pub(super) fn meter(&self) -> Snapshot {
+        self.board.snapshot(0)
+    }
+
+    pub(super) fn lent(&mut self) -> u32 {
+        self.ring().pool.lent()
+    }
+
+    /// One turn, and what the kernel does while the engine would wait.
+    pub(super) fn turn(&mut self) {
+        self.turn_after(TURN_NS);
+    }
+
+    pub(super) fn turn_after(&mut self, ns: u64) {
+        self.now_ns += ns;
+        self.uring.turn(self.now_ns);
+        self.ring().step();
+    }
+
+    pub(super) fn turns(&mut self, n: u32) {
+        (0..n).for_each(|_| self.turn());
+    }
+
+    /// A client that was accepted.
+    pub(super) fn client(&mut self, window: usize) -> Id {
+        let id = self.ring().arrive(window);
+        self.turns(2);
+        id
+    }
+
+    /// A client says something, and the engine has time to deal with it.
+    pub(super) fn say(&mut self, id: Id, bytes: &[u8]) {
+        self.socket(id).say(bytes);
+        self.turns(4);
+    }
+
+    /// What a client has heard once it has read all there is.
+    pub(super) fn heard(&mut self, id: Id) -> Vec<u8> {
+        let socket = self.socket(id);
+        socket.read(usize::MAX);
+        socket.heard.clone()
+    }
+
+    /// Turns until the engine would end, as in `Uring::run`, then ends it: nothing is in flight, nothing is lent, every
+    /// socket is closed.
+    pub(super) fn end(&mut self) {
+        let mut turns = 0;
+        while !self.uring.is_over() {
+            // Far ends read: a drain waits for what is flushed.
+            for id in self.ring().sockets.ids() {
+                self.socket(id).read(usize::MAX);
+            }
+            self.turn();
+            turns += 1;
+            assert!(turns < TURNS_MAX, "the engine does not come to its end: {:?}", self.meter());
+        }
+        self.uring.finish().expect("the fake does not fail");
+        let ring = self.ring();
+        assert_eq!((ring.counts().in_flight, ring.pool.lent()), (0, 0), "in flight and lent at the end");
+        for id in ring.sockets.ids() {
+            let waits = ring.backlog.contains(&id);
+            assert!(waits || ring.socket(id).is_closed(), "{id:?} is still open");
+        }
+        let meter = self.meter();
+        assert_eq!((meter.connections, meter.in_flight, meter.buffers_lent), (0, 0, 0));
+        assert!(meter.accepted <= meter.closed, "{} accepted, {} closed", meter.accepted, meter.closed);
+    }
+
+    /// Tells the engine to drain, and sees it to its end.
+    pub(super) fn drain(mut self) {
+        self.control.drain();
+        self.end();
+    }
+}
