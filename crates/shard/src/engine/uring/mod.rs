@@ -216,14 +216,12 @@ impl<S: Service, R: Ring> Uring<S, R> {
     /// Does what the run was told: drain, or end.
     fn obey(&mut self) {
         let stop = self.control.stop();
-        if stop > self.told {
-            self.told = stop;
-            if stop == Stop::Abort {
-                self.seat.abort(&mut self.driver);
-            }
-        }
-        if self.told == Stop::Run {
-            return;
+        self.told = stop.max(self.told);
+        match self.told {
+            Stop::Run => return,
+            Stop::Drain => {}
+            // In each turn: an accept that is being cancelled may let one more in.
+            Stop::Abort => self.seat.abort(&mut self.driver),
         }
         self.stop_listening(false);
         if !self.seat.desk.draining && self.accepts.iter().all(|a| a.late || a.listener.is_none()) {

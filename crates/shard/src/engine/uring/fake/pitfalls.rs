@@ -6,7 +6,7 @@ use super::kernel::ECONNRESET;
 use super::rig::{BUFFER, Rig, Setting};
 use super::services::{CONNECT, Carrier, Echo, Hoarder, Noted, Stubborn};
 use super::{Brings, Entry, Luck};
-use crate::service::LegError;
+use crate::service::{End, LegError};
 use crate::slab::Key;
 use linux::ring::Op;
 use std::net::SocketAddr;
@@ -451,6 +451,25 @@ fn the_end_waits_for_connections_that_close_late() {
         for id in clients {
             assert_eq!(rig.heard(id), b"flushed before the end");
         }
+    }
+}
+
+#[test]
+fn a_connection_that_arrives_amid_the_abort_is_aborted_too() {
+    for turns in 0..4 {
+        let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+        let (heard, ends) = (Noted::default(), Noted::default());
+        let stubborn = Stubborn { pause: Duration::from_millis(1), heard, ends: ends.clone() };
+        let mut rig = Rig::new(stubborn, Setting { luck, ..Setting::default() });
+        let first = rig.client(WINDOW);
+        rig.control.abort();
+        rig.turns(turns);
+        // The accept is being cancelled, and lets one more in.
+        let second = rig.ring().arrive(WINDOW);
+        rig.end();
+        assert!(rig.socket(first).was_reset);
+        assert!(ends.borrow().iter().all(|end| *end == End::Aborted), "{turns}: {:?}", ends.borrow());
+        assert!(rig.ring().backlog.contains(&second) || rig.socket(second).was_reset);
     }
 }
 
