@@ -32,8 +32,7 @@ impl<S: Service> Seat<S> {
             return self.offer(leg, pieces, port);
         }
         if conn.pipe.is_some() {
-            self.keep(leg, pieces, port);
-            self.pump(leg, port);
+            self.pump(leg, pieces, port);
         } else if conn.is(Flag::Paused) || conn.is(Flag::Offered) {
             // An offer is due, and what it follows (the end of a pipe, `Drained`) is told first.
             self.keep(leg, pieces, port);
@@ -97,7 +96,7 @@ impl<S: Service> Seat<S> {
             return;
         }
         if conn.pipe.is_some() {
-            return self.pump(leg, port);
+            return self.pump_kept(leg, port);
         }
         if !conn.is(Flag::Paused)
             && let Some(mut kept) = conn.input.take()
@@ -235,16 +234,23 @@ impl<S: Service> Seat<S> {
         self.offer_soon(from);
     }
 
-    /// Moves unread input through a leg's pipe, as far as there is room.
-    fn pump<P: Port>(&mut self, from: Key, port: &mut P) {
-        let Some(conn) = self.desk.conns.get_mut(from) else { return };
+    /// Moves kept input through a leg's pipe, as far as there is room.
+    fn pump_kept<P: Port>(&mut self, from: Key, port: &mut P) {
+        let kept = self.desk.conns.get_mut(from).and_then(|conn| conn.input.take());
+        let mut kept = kept.unwrap_or_else(|| self.desk.spare.input());
+        self.pump(from, &mut kept, port);
+        self.desk.spare.keep_input(kept);
+    }
+
+    /// Moves `pieces` through a leg's pipe, as far as there is room, and keeps the rest.
+    fn pump<P: Port>(&mut self, from: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
+        let Some(conn) = self.desk.conns.get_mut(from) else { return pieces.clear() };
         let session = conn.session;
-        let Some(mut pipe) = conn.pipe.take() else { return };
-        let mut kept = conn.input.take().unwrap_or_else(|| self.desk.spare.input());
+        let Some(mut pipe) = conn.pipe.take() else { return pieces.clear() };
         let mut full = false;
         let open = self.desk.is_writable(session, pipe.to);
         while open && pipe.left > 0 && !full {
-            let Some(mut piece) = kept.pop_front() else { break };
+            let Some(mut piece) = pieces.pop_front() else { break };
             let out = self.desk.out(session, pipe.to);
             let n = piece.len().min(out.room()).min(usize::try_from(pipe.left).unwrap_or(usize::MAX));
             full = !out.reserve(1);
@@ -261,23 +267,21 @@ impl<S: Service> Seat<S> {
                 debug_assert!(pushed.is_ok(), "there was room for it");
             }
             if !piece.is_empty() {
-                kept.push_front(piece);
+                pieces.push_front(piece);
             }
         }
         let conn = self.desk.conns.get_mut(from).expect("its pipe is being pumped");
-        let over = pipe.left == 0 || !open;
-        if kept.is_empty() {
-            self.desk.spare.keep_input(kept);
-        } else {
-            conn.input = Some(kept);
-        }
-        if over {
+        if pipe.left == 0 || !open {
             self.done.push_back((session, pipe.token, pipe.moved));
             self.offer_soon(from);
         } else {
             conn.pipe = Some(pipe);
         }
-        self.hear(from, port);
+        if pieces.is_empty() {
+            self.hear(from, port);
+        } else {
+            self.keep(from, pieces, port);
+        }
         self.tell_eof(from, port);
     }
 
@@ -291,7 +295,7 @@ impl<S: Service> Seat<S> {
             next = conn.sibling;
             if conn.pipe.as_ref().is_some_and(|pipe| pipe.to == to) {
                 any = true;
-                self.pump(from, port);
+                self.pump_kept(from, port);
             }
         }
         any

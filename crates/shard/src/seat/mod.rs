@@ -341,6 +341,9 @@ impl<S: Service> Seat<S> {
         self.desk.cancel_timers(key);
         let session = self.sessions.remove(key).expect("it was there just now");
         self.late -= usize::from(session.late);
+        if self.desk.draining && why != End::Aborted && !session.root {
+            self.desk.meter().drained.inc();
+        }
         self.service.end(session.state, why);
     }
 
