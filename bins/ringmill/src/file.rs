@@ -112,7 +112,8 @@ fn expected_for(name: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Mis
 
 /// Line and column of the byte `at`, both from 1; the column counts characters, as editors do.
 fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at)];
+    let at = (0..=at.min(text.len())).rfind(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let before = &text[..at];
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Io`](crate::Io) writes here during a call, the seat reads it after the call returned. Nothing in it submits.
 
-use crate::conn::{Conn, Flag, Phase};
+use crate::conn::{Conn, Flag, Phase, Pieces};
 use crate::io::{Connect, Full};
 use crate::mail::Post;
 use crate::meter::{Board, Meter};
@@ -123,11 +123,12 @@ pub(crate) struct Datagram {
 
 /// Emptied memory kept for use again, so that a request allocates nothing. Each list is bounded.
 #[derive(Default)]
+#[allow(clippy::vec_box, reason = "the boxes are what is kept")]
 pub(crate) struct Spare {
     outs: Vec<Box<Out>>,
     tails: Vec<Vec<u8>>,
     gathers: Vec<Box<Gather>>,
-    inputs: Vec<Box<VecDeque<Chunk>>>,
+    inputs: Vec<Pieces>,
 }
 
 const SPARES_MAX: usize = 1024;
@@ -149,7 +150,7 @@ impl Spare {
         self.tails.pop().unwrap_or_default()
     }
 
-    pub(crate) fn input(&mut self) -> Box<VecDeque<Chunk>> {
+    pub(crate) fn input(&mut self) -> Pieces {
         self.inputs.pop().unwrap_or_default()
     }
 
@@ -162,7 +163,7 @@ impl Spare {
         keep(&mut self.gathers, gather);
     }
 
-    pub(crate) fn keep_input(&mut self, input: Box<VecDeque<Chunk>>) {
+    pub(crate) fn keep_input(&mut self, input: Pieces) {
         debug_assert!(input.is_empty());
         keep(&mut self.inputs, input);
     }
@@ -324,6 +325,7 @@ impl<N: Send> Desk<N> {
         self.conns.get(leg).is_some_and(|conn| conn.session == session && conn.is_writable())
     }
 
+    #[inline]
     pub(crate) fn out(&mut self, session: Key, leg: Key) -> &mut Out {
         let mine = |conn: &&mut Conn| conn.session == session && conn.is_writable();
         let Some(conn) = self.conns.get_mut(leg).filter(mine) else {

@@ -150,7 +150,7 @@ impl Ring {
 
     /// The next completion that was reaped; `None` when there is none until the next [`Ring::wait`].
     #[inline]
-    pub fn next(&mut self) -> Option<Completion> {
+    pub fn pop(&mut self) -> Option<Completion> {
         let entry = self.reaped.pop_front()?;
         let (result, flags) = (entry.result(), entry.flags());
         let more = cqueue::more(flags);
@@ -174,7 +174,7 @@ impl Ring {
         Some(Completion { tag: Tag(user_data), result, more, with })
     }
 
-    /// Whether [`Ring::next`] has something.
+    /// Whether [`Ring::pop`] has something.
     pub fn has_next(&self) -> bool {
         !self.reaped.is_empty()
     }
@@ -276,7 +276,7 @@ impl Ring {
             let mut received = false;
             while self.counts.in_flight > 0 {
                 self.wait(1, None)?;
-                while let Some(completion) = self.next() {
+                while let Some(completion) = self.pop() {
                     if completion.tag != trial {
                         continue;
                     }
@@ -313,7 +313,7 @@ impl Drop for Ring {
             (0..1000).any(|_| {
                 let deadline = Clock::now_ns() + 10_000_000;
                 let waited = self.wait(1, Some(deadline));
-                while self.next().is_some() {
+                while self.pop().is_some() {
                     self.pieces.clear();
                 }
                 waited.is_err() || self.counts.in_flight == 0
@@ -363,6 +363,7 @@ fn register_arena(uring: &IoUring, pool: &Pool, bytes: usize, features: &mut Fea
     // down. The kernel only reads it, for sends of parts that are lent.
     let registered = match fixed {
         0 => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+        // SAFETY: as above.
         _ => unsafe { uring.submitter().register_buffers(&[range]) },
     };
     let there = registered.is_ok();

@@ -427,7 +427,7 @@ impl<S: Service> World<S> {
         let (state, side) = (&mut self.seats[seat], &mut self.sides[seat]);
         let mut wire = Wire { side, net: &mut self.net };
         match done {
-            Done::Accepted(listener, socket) => return self.accept(seat, listener, socket),
+            Done::Accepted(listener, socket) => self.accept(seat, listener, socket),
             Done::Received(leg, mut pieces) => {
                 state.received(leg, &mut pieces, &mut wire);
                 assert!(pieces.is_empty(), "the seat leaves no piece behind");

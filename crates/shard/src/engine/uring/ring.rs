@@ -29,7 +29,7 @@ impl Ring for ring::Ring {
 
     #[inline]
     fn next(&mut self) -> Option<Completion> {
-        ring::Ring::next(self)
+        ring::Ring::pop(self)
     }
 
     fn has_next(&self) -> bool {
