@@ -12,7 +12,7 @@ fn check(name: &str) {
 
 #[test]
 fn every_seed_of_echo_gives_back_what_was_sent() {
-    check("echo");
+    check("plain-echo");
 }
 
 #[test]

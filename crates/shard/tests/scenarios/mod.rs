@@ -19,8 +19,8 @@ pub struct Scenario {
 /// All of this crate.
 pub const ALL: [Scenario; 2] = [
     Scenario {
-        name: "echo",
-        seeds: Seeds::new("echo", 1500).regressions(include_str!("../regressions/echo")),
+        name: "plain-echo",
+        seeds: Seeds::new("plain-echo", 1500).regressions(include_str!("../regressions/echo")),
         run: echo::run,
     },
     Scenario {
