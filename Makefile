@@ -2,7 +2,6 @@
 
 CARGO ?= cargo
 SEED  ?= 1
-SCENARIO ?= echo
 SCENARIO ?= http
 FUZZ_MS ?= 600000
 ARGS  ?=
@@ -36,8 +35,8 @@ check: ## formatting and lints, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-sim: ## replay one simulated run and print its events   (SEED=1 SCENARIO=echo)
-	@$(CARGO) run --quiet --locked -p ringmill-shard --example sim -- $(SCENARIO) $(SEED)
+sim: ## replay one simulated run and print its events   (SCENARIO=http SEED=1)
+	@$(CARGO) run --quiet --locked -p ringmill-service --example sim -- $(SCENARIO) $(SEED)
 
 fuzz: ## read mutated requests for a long time   (SEED=1 FUZZ_MS=600000)
 	RINGMILL_FUZZ_SEED=$(SEED) RINGMILL_FUZZ_MS=$(FUZZ_MS) $(CARGO) test --locked --release -p ringmill-proto --test fuzz

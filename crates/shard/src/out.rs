@@ -36,15 +36,16 @@ impl Out {
 
     /// Whether `n` bytes fit (`n` is cut to the whole bound). When not, `Drained` will come once there is room again.
     pub fn reserve(&mut self, n: usize) -> bool {
-        let fits = self.room() >= n.min(self.max);
-        self.full |= !fits;
+        let fits = !self.shut && self.room() >= n.min(self.max);
+        // Nothing ever drains from an output that takes no more: nobody may wait for it.
+        self.full |= !fits && !self.shut;
         fits
     }
 
     /// Adds a chunk without a copy. Gives it back when it does not fit; `Drained` will come.
     pub fn push(&mut self, chunk: Chunk) -> Result<(), Chunk> {
         if self.room() < chunk.len() {
-            self.full = true;
+            self.full = !self.shut;
             return Err(chunk);
         }
         self.seal();

@@ -104,6 +104,9 @@ impl Script {
             self.steps.pop_front();
             self.done += 1;
         }
+        if self.waiting {
+            return;
+        }
         if self.eof {
             line.finish();
         } else if self.broken.is_some() || self.steps.is_empty() {
