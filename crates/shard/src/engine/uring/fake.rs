@@ -9,13 +9,15 @@
 //!
 //! - `kernel.rs` what becomes of each submission, `luck.rs` what may go wrong, `socket.rs` a connection and its far end
 //! - `rig.rs` an engine on a fake, turned by hand; `services.rs` what it serves
-//! - `pitfalls.rs` one test for each trap, `mixed.rs` all of them at once, by seeds
+//! - `receiving.rs`, `sending.rs`, `ending.rs` a test for each trap, `mixed.rs` all of them at once, by seeds
 
+mod ending;
 mod kernel;
 mod luck;
 mod mixed;
-mod pitfalls;
+mod receiving;
 mod rig;
+mod sending;
 mod services;
 mod socket;
 
@@ -80,7 +82,7 @@ enum What {
     Receive { left: u32 },
     Send { gather: Option<Box<Gather>>, taken: usize, lease: Option<Lease> },
     Notification { copied: bool, _lease: Lease },
-    Connect(SocketAddr),
+    Connect,
     Shutdown,
     Poll,
     Datagrams,
@@ -199,7 +201,7 @@ impl Ring for Fake {
             Op::CancelAll(sock) | Op::LingerZero(sock) => _ = self.sockets.find(*sock),
             Op::Receive { sock, .. } => {
                 self.tally.receives += 1;
-                self.sockets.begin(*sock);
+                self.sockets.begin_receive(*sock);
             }
             Op::Send(sock, _) => {
                 self.tally.sends += 1;
@@ -230,7 +232,7 @@ impl Ring for Fake {
         let Entry { tag, result, more, with, ends } = self.reaped.pop_front()?;
         self.counts.in_flight -= u64::from(!more);
         if let Some(id) = ends {
-            self.sockets.get(id).end(matches!(with, Brings::Gather(_)));
+            self.sockets.get(id).end(tag.op());
         }
         let with = match with {
             Brings::Nothing => With::Nothing,

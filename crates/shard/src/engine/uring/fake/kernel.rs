@@ -5,7 +5,6 @@ use super::{Brings, Entry, Fake, Request, What};
 use linux::Chunk;
 use linux::Gather;
 use linux::ring::{Op, Tag};
-use std::net::SocketAddr;
 
 impl Fake {
     /// Takes one submission in; what needs no time is done at once.
@@ -26,7 +25,7 @@ impl Fake {
                 let lease = Some(lease.clone());
                 (Some(self.sockets.find(sock)), What::Send { gather: Some(gather), taken: 0, lease })
             }
-            Op::Connect(sock, to) => (Some(self.sockets.find(sock)), What::Connect(to)),
+            Op::Connect(sock, _) => (Some(self.sockets.find(sock)), What::Connect),
             Op::Shutdown(sock) => (Some(self.sockets.find(sock)), What::Shutdown),
             Op::PollMulti(_) => (None, What::Poll),
             Op::ReceiveDatagrams(_) => (None, What::Datagrams),
@@ -52,7 +51,7 @@ impl Fake {
             Op::Message { .. } => return,
         };
         let rests = match what {
-            What::Shutdown | What::Connect(_) => self.delay(),
+            What::Shutdown | What::Connect => self.delay(),
             _ => 0,
         };
         self.requests.push(Request { tag, socket, what, rests, cancel: None });
@@ -112,7 +111,7 @@ impl Fake {
                 self.complete(request.tag, 0, false, Brings::Notified { copied }, None);
                 true
             }
-            What::Connect(to) => self.connect(request, to),
+            What::Connect => self.connect(request),
             What::Shutdown => {
                 let id = request.socket.expect("a shutdown is of a socket");
                 self.socket(id).finished = true;
@@ -251,11 +250,12 @@ impl Fake {
         }
     }
 
-    fn connect(&mut self, request: &Request, to: SocketAddr) -> bool {
-        if self.luck.silent == Some(to) {
+    fn connect(&mut self, request: &mut Request) -> bool {
+        if self.unlucky(self.luck.unanswered) {
+            request.rests = u32::MAX;
             return false;
         }
-        let result = if self.luck.refuses == Some(to) { -ECONNREFUSED } else { 0 };
+        let result = if self.unlucky(self.luck.refused) { -ECONNREFUSED } else { 0 };
         self.complete(request.tag, result, false, Brings::Nothing, request.socket);
         true
     }

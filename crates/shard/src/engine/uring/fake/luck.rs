@@ -1,7 +1,6 @@
 //! What may go wrong, and how often. The default is a kernel that does all it is asked at once.
 
 use crate::random::Random;
-use std::net::SocketAddr;
 
 /// Probabilities are those of one request in one step.
 #[derive(Clone, Copy)]
@@ -32,9 +31,9 @@ pub(super) struct Luck {
     pub(super) receive_limit: Option<u32>,
     /// Steps that every notification takes.
     pub(super) notification_rests: u32,
-    /// Who refuses connections, and who does not answer.
-    pub(super) refuses: Option<SocketAddr>,
-    pub(super) silent: Option<SocketAddr>,
+    /// A connection is refused, or never answered.
+    pub(super) refused: f64,
+    pub(super) unanswered: f64,
     /// Bytes that an upstream takes before it reads.
     pub(super) upstream_window: usize,
 }
@@ -55,8 +54,8 @@ impl Default for Luck {
             bundle: 4,
             receive_limit: None,
             notification_rests: 0,
-            refuses: None,
-            silent: None,
+            refused: 0.0,
+            unanswered: 0.0,
             upstream_window: 1 << 20,
         }
     }

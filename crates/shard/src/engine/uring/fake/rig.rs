@@ -4,6 +4,7 @@ use super::super::accept::Accept;
 use super::super::driver::{self, Driver, For};
 use super::super::ring::Ring;
 use super::super::{NOBODY, Peers, Uring};
+use super::services::Echo;
 use super::socket::{Id, Socket};
 use super::{Fake, Luck};
 use crate::desk::{Desk, Parts};
@@ -12,6 +13,7 @@ use crate::meter::{Board, Snapshot};
 use crate::plan::{Control, Stop, ZeroCopy};
 use crate::seat::{Limits, Seat};
 use crate::service::{ListenerId, Service};
+use crate::slab::Key;
 use linux::Pool;
 use linux::net::{ListenOptions, Listener};
 use linux::ring::{Counts, Op};
@@ -40,6 +42,8 @@ pub(super) struct Setting {
     pub(super) slots: u32,
     pub(super) out_max: usize,
     pub(super) zero_copy_bytes: Option<usize>,
+    /// The listener serves through the drain.
+    pub(super) late: bool,
 }
 
 impl Default for Setting {
@@ -52,6 +56,7 @@ impl Default for Setting {
             slots: 128,
             out_max: 64 << 10,
             zero_copy_bytes: None,
+            late: false,
         }
     }
 }
@@ -64,7 +69,7 @@ pub(super) const BUFFER: usize = 1024;
 
 impl<S: Service> Rig<S> {
     pub(super) fn new(service: S, setting: Setting) -> Rig<S> {
-        let Setting { seed, luck, buffers, connections_max, slots, out_max, zero_copy_bytes } = setting;
+        let Setting { seed, luck, buffers, connections_max, slots, out_max, zero_copy_bytes, late } = setting;
         let pool = linux::pool::Plan { count: buffers, bytes: BUFFER as u32, huge_pages: false };
         let pool = Pool::new(pool).expect("a small pool can be mapped");
         let board = Board::new(&[None]);
@@ -81,7 +86,7 @@ impl<S: Service> Rig<S> {
             out_max,
             connections_max,
         };
-        let limits = Limits { idle: None, drain: Duration::from_secs(5), late: 0, zero_copy_bytes };
+        let limits = Limits { idle: None, drain: Duration::from_secs(5), late: late.into(), zero_copy_bytes };
         let peers =
             Peers { parkers: vec![parker], rings: vec![AtomicI32::new(-1)], serving: AtomicUsize::new(1) };
         let control = Control::default();
@@ -103,7 +108,7 @@ impl<S: Service> Rig<S> {
         uring.seat.open_root(&mut uring.driver);
         // Nobody connects to it: the fake's connections come from the test.
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default());
-        uring.accepts.push(Accept::new(listener.expect("loopback has a free port"), ListenerId(0), false));
+        uring.accepts.push(Accept::new(listener.expect("loopback has a free port"), ListenerId(0), late));
         uring.driver.ring.push(Op::PollMulti(parker.event()), driver::tag(For::Event, NOBODY));
         Rig { uring, control, now_ns: 0, board }
     }
@@ -189,4 +194,28 @@ impl<S: Service> Rig<S> {
         self.control.drain();
         self.end();
     }
+}
+
+/// A far end that takes whatever comes.
+pub(super) const WINDOW: usize = 1 << 20;
+
+pub(super) fn echo(luck: Luck) -> Rig<Echo> {
+    Rig::new(Echo, Setting { luck, ..Setting::default() })
+}
+
+/// An echo that sends without a copy whenever it can.
+pub(super) fn zero_copy_echo(luck: Luck) -> Rig<Echo> {
+    Rig::new(Echo, Setting { luck, zero_copy_bytes: Some(1), ..Setting::default() })
+}
+
+pub(super) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 7 + at / 251) as u8).collect()
+}
+
+/// The one leg that the engine has.
+pub(super) fn only_leg(rig: &mut Rig<Echo>) -> Key {
+    let mut legs = rig.uring.seat.desk.conns.keys();
+    let leg = legs.next().expect("there is a connection");
+    assert!(legs.next().is_none());
+    leg
 }

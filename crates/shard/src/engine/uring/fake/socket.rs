@@ -1,5 +1,6 @@
 //! Sockets as queues of bytes, with their far ends, and the rules that a kernel does not enforce but a stream needs.
 
+use super::super::driver::For;
 use linux::ring::Sock;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
@@ -29,6 +30,7 @@ pub(super) struct Socket {
     /// A plain descriptor, with what the process calls it now: another file under the same number has another name.
     plain: Option<(RawFd, PathBuf)>,
     sending: bool,
+    receiving: bool,
     shutting: bool,
     /// Submissions whose completion was not taken.
     in_flight: u32,
@@ -74,10 +76,11 @@ impl Socket {
         self.closed || self.plain.as_ref().is_some_and(|(fd, name)| name_of(*fd).as_ref() != Some(name))
     }
 
-    /// A completion was taken.
-    pub(super) fn end(&mut self, send: bool) {
+    /// The last completion of a submission was taken.
+    pub(super) fn end(&mut self, op: u8) {
         self.in_flight -= 1;
-        self.sending &= !send;
+        self.sending &= op != For::Send as u8;
+        self.receiving &= op != For::Receive as u8;
     }
 
     fn let_go(&mut self) {
@@ -163,6 +166,12 @@ impl Sockets {
         let socket = self.get(id);
         socket.in_flight += 1;
         socket
+    }
+
+    pub(super) fn begin_receive(&mut self, sock: Sock) {
+        let socket = self.begin(sock);
+        assert!(!socket.receiving, "a second receive while one is in flight: they would take turns");
+        socket.receiving = true;
     }
 
     pub(super) fn begin_send(&mut self, sock: Sock) {

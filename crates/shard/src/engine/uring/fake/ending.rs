@@ -1,0 +1,217 @@
+//! Traps of the end: completions for who has left, descriptors closed too soon, and a seat that must wait for both.
+
+use super::super::driver::{self, For};
+use super::super::{NOBODY, Ring};
+use super::kernel::ECONNRESET;
+use super::rig::{Rig, Setting, WINDOW, echo, only_leg, zero_copy_echo};
+use super::services::{CONNECT, Carrier, Echo, Noted, Stubborn};
+use super::{Brings, Entry, Luck};
+use crate::service::{End, LegError};
+use crate::slab::Key;
+use linux::ring::Op;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+// A completion may be for an owner of the slot who has left.
+
+#[test]
+fn a_completion_for_an_owner_who_left_touches_nobody() {
+    for (what, result) in [(For::Receive, 0), (For::Receive, -ECONNRESET), (For::Connect, -ECONNRESET)] {
+        let mut rig = echo(Luck::default());
+        let first = rig.client(WINDOW);
+        rig.socket(first).reset();
+        rig.turns(4);
+        let second = rig.client(WINDOW);
+        let leg = only_leg(&mut rig);
+        assert!(leg.generation > 1, "the second has the slot of the first");
+        let tag = driver::tag(what, Key { generation: leg.generation - 1, ..leg });
+        rig.ring().counts.in_flight += 1;
+        rig.ring().reaped.push_back(Entry { tag, result, more: false, with: Brings::Nothing, ends: None });
+        rig.turn();
+        rig.say(second, b"still here");
+        assert_eq!(rig.heard(second), b"still here", "{what:?}");
+        rig.drain();
+    }
+}
+
+#[test]
+fn a_late_notification_says_nothing_of_who_has_the_slot_now() {
+    let mut rig = zero_copy_echo(Luck { copied: 1.0, notification_rests: 12, ..Luck::default() });
+    let first = rig.client(WINDOW);
+    rig.say(first, b"copied later");
+    rig.socket(first).reset();
+    rig.turns(4);
+    let second = rig.client(WINDOW);
+    rig.turns(12);
+    assert_eq!(rig.meter().zero_copy_copied, 1);
+    rig.say(second, b"without a copy");
+    assert_eq!(rig.ring().tally.zero_copies, 2);
+    rig.drain();
+}
+
+// Cancel before close, and close after the last completion.
+
+#[test]
+fn a_descriptor_is_closed_after_its_last_completion_though_the_cancel_is_late() {
+    for seed in 0..20 {
+        let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+        let mut rig = Rig::new(Echo, Setting { seed, luck, ..Setting::default() });
+        let client = rig.client(4);
+        rig.say(client, b"more than its window");
+        rig.control.abort();
+        rig.turn();
+        // The fake panics when a descriptor is closed with its receive or its send in flight.
+        assert!(!rig.socket(client).is_closed());
+        rig.end();
+        assert!(rig.socket(client).was_reset);
+    }
+}
+
+#[test]
+fn a_slot_that_the_next_connection_has_at_once_carries_only_its_own_bytes() {
+    let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+    let mut rig = Rig::new(Echo, Setting { luck, slots: 1, ..Setting::default() });
+    let clients: Vec<_> = (0..5).map(|_| rig.ring().arrive(4)).collect();
+    for (index, client) in clients.into_iter().enumerate() {
+        // With one slot the table is full until the one before has been closed: ENFILE, and again after a rest.
+        rig.turns(120);
+        let word = format!("the words of {index}");
+        rig.say(client, word.as_bytes());
+        for _ in 0..6 {
+            rig.socket(client).read(usize::MAX);
+            rig.turns(1);
+        }
+        assert_eq!(rig.heard(client), word.as_bytes());
+        rig.say(client, b"lost, lost");
+        rig.socket(client).reset();
+    }
+    rig.drain();
+}
+
+// Connecting.
+
+#[test]
+fn a_refused_connect_fails_its_leg_and_an_unanswered_one_does_at_its_deadline() {
+    let to: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let cases = [
+        (Luck { refused: 1.0, ..Luck::default() }, LegError::Refused),
+        (Luck { unanswered: 1.0, late_cancel: 1.0, ..Luck::default() }, LegError::Timeout),
+    ];
+    for (luck, expected) in cases {
+        let failures = Noted::default();
+        let carrier = Carrier { to, failures: failures.clone() };
+        let mut rig = Rig::new(carrier, Setting { luck, ..Setting::default() });
+        let client = rig.client(WINDOW);
+        rig.turns(CONNECT.as_millis() as u32 + 10);
+        assert_eq!(*failures.borrow(), [expected]);
+        assert!(rig.socket(client).is_closed());
+        rig.drain();
+    }
+}
+
+// The end.
+
+#[test]
+fn the_end_waits_for_the_last_notification() {
+    let mut rig = zero_copy_echo(Luck { notification_rests: 100, ..Luck::default() });
+    let client = rig.client(WINDOW);
+    rig.say(client, b"in flight");
+    rig.heard(client);
+    rig.socket(client).peer_finished = true;
+    rig.drain();
+}
+
+#[test]
+fn the_end_waits_for_connections_that_close_late() {
+    for seed in 0..20 {
+        let luck = Luck { late: 1.0, late_cancel: 1.0, idle: 0.5, odd_order: true, ..Luck::default() };
+        let mut rig = Rig::new(Echo, Setting { seed, luck, ..Setting::default() });
+        let clients = [(); 4].map(|_| rig.ring().arrive(4));
+        rig.turns(30);
+        clients.iter().for_each(|id| rig.socket(*id).say(b"flushed before the end"));
+        rig.turns(10);
+        rig.control.drain();
+        rig.end();
+        for id in clients {
+            assert_eq!(rig.heard(id), b"flushed before the end");
+        }
+    }
+}
+
+#[test]
+fn a_late_listener_serves_while_another_seat_does_and_the_end_waits_for_what_it_flushes() {
+    let mut rig = Rig::new(Echo, Setting { late: true, ..Setting::default() });
+    let other_seats = rig.uring.peers.clone();
+    other_seats.serving.fetch_add(1, Ordering::SeqCst);
+    rig.control.drain();
+    rig.turns(10);
+    let client = rig.client(4);
+    rig.say(client, b"served in the drain");
+    other_seats.serving.fetch_sub(1, Ordering::SeqCst);
+    rig.end();
+    assert_eq!(rig.heard(client), b"served in the drain");
+    assert!(!rig.socket(client).was_reset);
+}
+
+#[test]
+fn a_connection_that_arrives_amid_the_abort_is_aborted_too() {
+    for turns in 0..4 {
+        let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+        let (heard, ends) = (Noted::default(), Noted::default());
+        let stubborn = Stubborn { pause: Duration::from_millis(1), heard, ends: ends.clone() };
+        let mut rig = Rig::new(stubborn, Setting { luck, ..Setting::default() });
+        let first = rig.client(WINDOW);
+        rig.control.abort();
+        rig.turns(turns);
+        // The accept is being cancelled, and lets one more in.
+        let second = rig.ring().arrive(WINDOW);
+        rig.end();
+        assert!(rig.socket(first).was_reset);
+        assert!(ends.borrow().iter().all(|end| *end == End::Aborted), "{turns}: {:?}", ends.borrow());
+        assert!(rig.ring().backlog.contains(&second) || rig.socket(second).was_reset);
+    }
+}
+
+// The fake itself: what it must not let pass.
+
+#[test]
+#[should_panic(expected = "a second send while one is in flight")]
+fn the_fake_sees_two_sends_that_would_interleave() {
+    let mut rig = echo(Luck::default());
+    let client = rig.client(4);
+    rig.say(client, b"the first is in flight");
+    let leg = only_leg(&mut rig);
+    let sock = rig.uring.driver.link(leg).unwrap().sock;
+    rig.ring().push(Op::Send(sock, linux::Gather::new()), driver::tag(For::Send, leg));
+}
+
+#[test]
+#[should_panic(expected = "a second receive while one is in flight")]
+fn the_fake_sees_two_receives_that_would_take_turns() {
+    let mut rig = echo(Luck::default());
+    rig.client(4);
+    let leg = only_leg(&mut rig);
+    let sock = rig.uring.driver.link(leg).unwrap().sock;
+    rig.ring().push(Op::Receive { sock, limit: 1 }, driver::tag(For::Receive, leg));
+}
+
+#[test]
+#[should_panic(expected = "closed under requests in flight")]
+fn the_fake_sees_a_close_under_a_receive() {
+    let mut rig = echo(Luck::default());
+    rig.client(4);
+    rig.ring().push(Op::Close(0), driver::tag(For::Forgotten, NOBODY));
+}
+
+#[test]
+#[should_panic(expected = "used after its close")]
+fn the_fake_sees_a_slot_used_after_its_close() {
+    let mut rig = echo(Luck::default());
+    let client = rig.client(4);
+    let leg = only_leg(&mut rig);
+    let sock = rig.uring.driver.link(leg).unwrap().sock;
+    rig.socket(client).reset();
+    rig.turns(4);
+    rig.ring().push(Op::Receive { sock, limit: 1 }, driver::tag(For::Receive, leg));
+}
