@@ -3,6 +3,7 @@
 
 /// Those of the executor alone.
 #[path = "../../shard/tests/scenarios/mod.rs"]
+#[allow(dead_code, reason = "how many seeds there are is for the test that runs them")]
 mod executor;
 #[path = "../tests/scenarios/mod.rs"]
 mod scenarios;

@@ -168,7 +168,7 @@ impl Peer for Noise {
     }
 }
 
-pub fn run(seed: u64) -> Run {
+pub(super) fn run(seed: u64) -> Run {
     let mut random = Random::new(seed);
     let seats = 1 + random.below(3) as u16;
     let idle = random.chance(0.3).then(|| Duration::from_millis(1 + random.below(50)));

@@ -42,7 +42,7 @@ impl Service for Echo {
     fn end(&mut self, _: Option<Leg>, _: End) {}
 }
 
-pub fn run(seed: u64) -> Run {
+pub(super) fn run(seed: u64) -> Run {
     let mut random = Random::new(seed);
     let seats = 1 + random.below(3) as u16;
     let out_max = 64 << random.below(8);

@@ -7,17 +7,17 @@ mod echo;
 use shard::engine::sim::{Run, Seeds};
 
 /// One scenario.
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// Its name on the command line.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its runs.
-    pub seeds: Seeds,
+    pub(crate) seeds: Seeds,
     /// Makes one.
-    pub run: fn(u64) -> Run,
+    pub(crate) run: fn(u64) -> Run,
 }
 
 /// All of this crate.
-pub const ALL: [Scenario; 2] = [
+pub(crate) const ALL: [Scenario; 2] = [
     Scenario {
         name: "plain-echo",
         seeds: Seeds::new("plain-echo", 1500).regressions(include_str!("../regressions/echo")),
