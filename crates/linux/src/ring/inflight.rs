@@ -89,9 +89,11 @@ impl InFlight {
         (entry.tag, entry.held.take().expect("a completion after the last one"))
     }
 
-    /// The user data under which `tag` is in flight, if it is. Searches: for cancelling only.
+    /// The user data under which `tag` is in flight, if it is and can still be cancelled: a zero-copy send that only waits for
+    /// its notification cannot, and may share its tag with the send after it. Searches: for cancelling only.
     pub(super) fn find(&self, tag: u64) -> Option<u64> {
-        let index = self.entries.iter().position(|e| e.held.is_some() && e.tag == tag)?;
+        let waits = |held: &Held| !matches!(held, Held::ZeroCopy { gather: None, .. });
+        let index = self.entries.iter().position(|e| e.tag == tag && e.held.as_ref().is_some_and(waits))?;
         Some(OURS | (index as u64) << 32 | u64::from(self.entries[index].generation))
     }
 
@@ -112,5 +114,20 @@ mod tests {
         assert_eq!(table.take(first).0, 7);
         table.keep(8, Held::Send(Gather::new()));
         table.take(first);
+    }
+
+    #[test]
+    fn a_cancel_finds_the_send_behind_a_zero_copy_send_that_waits_for_its_notification() {
+        let pool = crate::Pool::new(crate::pool::Plan { count: 2, bytes: 1024, huge_pages: false }).unwrap();
+        let mut table = InFlight::default();
+        let lease = pool.fill(b"acknowledged late").unwrap();
+        let first = table.keep(7, Held::ZeroCopy { gather: Some(Gather::new()), lease });
+        assert_eq!(table.find(7), Some(first));
+        if let (_, Held::ZeroCopy { gather, .. }) = table.get(first) {
+            *gather = None;
+        }
+        assert_eq!(table.find(7), None);
+        let second = table.keep(7, Held::Send(Gather::new()));
+        assert_eq!(table.find(7), Some(second));
     }
 }
