@@ -1,6 +1,7 @@
 //! The two clocks of a machine: one that only grows, for deadlines, and the calendar's, for `Date`.
 //!
-//! Both calls stay in user space (vDSO, vdso(7)) on the machines that we know. The simulator never calls them.
+//! The calls for these two stay in user space (vDSO, vdso(7)) on the machines that we know. A third says how long a
+//! thread has run. The simulator never calls them.
 
 /// Reads the clocks. Has no state.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,6 +13,13 @@ impl Clock {
     pub fn now_ns() -> u64 {
         let now = read(libc::CLOCK_MONOTONIC);
         now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    }
+
+    /// Nanoseconds that the calling thread has run, in the kernel and outside of it (`CLOCK_THREAD_CPUTIME_ID`). A real
+    /// system call: not for every turn.
+    pub fn thread_cpu_ns() -> u64 {
+        let ran = read(libc::CLOCK_THREAD_CPUTIME_ID);
+        ran.tv_sec as u64 * 1_000_000_000 + ran.tv_nsec as u64
     }
 
     /// Seconds since 1970-01-01 00:00 UTC (`CLOCK_REALTIME`); a clock set before that reads as 0.
@@ -26,10 +34,7 @@ fn read(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a live timespec that clock_gettime(2) fills; it keeps no pointer to it.
     let result = unsafe { libc::clock_gettime(clock, &raw mut now) };
-    assert_eq!(
-        result, 0,
-        "clock_gettime fails only for a clock that does not exist, and these two always do"
-    );
+    assert_eq!(result, 0, "clock_gettime fails only for a clock that does not exist, and these always do");
     now
 }
 

@@ -172,8 +172,8 @@ impl<S: Service> Io<'_, S> {
         self.desk.cancel_timer(self.session, timer)
     }
 
-    /// Wakes the root session with `Timer` at exactly this time (nanoseconds of [`Io::now_ns`]): the wait's timeout
-    /// is set to it, and the last 100 us before it are spun. One per seat; a new one replaces it.
+    /// Wakes the root session with `Timer` at this time (nanoseconds of [`Io::now_ns`]), finer than the wheel's
+    /// millisecond: the wait's timeout is set to it. One per seat; a new one replaces it.
     pub fn wake_at_ns(&mut self, at: u64) -> Token {
         self.desk.wake_at(at)
     }

@@ -299,7 +299,7 @@ impl Ring {
         let Gifts { multishot, bundles, limits, .. } = self.gifts;
         self.features.note("multishot receive", said(multishot, "6.0"));
         self.features.note("receive bundles", said(bundles, "6.10"));
-        self.features.note("receive limits", said(limits, "6.17"));
+        self.features.note("receive limits", said(limits, "6.16"));
         Ok(())
     }
 }

@@ -50,10 +50,27 @@ struct Uring<S: Service, R> {
     zero_copy: ZeroCopy,
     spin_ns: u64,
     counted: Counts,
+    timed: Timed,
     /// The sessions of late listeners were told of the drain.
     last_call: bool,
 }
 
+/// When busy and parked time were last counted.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    wall_ns: u64,
+    cpu_ns: u64,
+    again_ns: u64,
+}
+
+impl Timed {
+    fn new() -> Timed {
+        Timed { wall_ns: Clock::now_ns(), cpu_ns: Clock::thread_cpu_ns(), again_ns: 0 }
+    }
+}
+
+/// How often they are counted at most.
+const TIMED_NS: u64 = 10_000_000;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
@@ -72,12 +89,11 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn run(&mut self) -> Result<(), RingError> {
         self.driver.ring.push(Op::PollMulti(self.parker.event()), driver::tag(For::Event, NOBODY));
         loop {
-            let awake_ns = Clock::now_ns();
-            self.turn(awake_ns);
+            self.turn(Clock::now_ns());
             if self.is_over() {
                 return self.finish();
             }
-            self.wait(awake_ns)?;
+            self.wait()?;
         }
     }
 
@@ -103,18 +119,13 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     /// Submits the turn's work, and waits for more if nothing is runnable.
-    fn wait(&mut self, awake_ns: u64) -> Result<(), RingError> {
+    fn wait(&mut self) -> Result<(), RingError> {
         let busy = self.is_runnable() || (self.spin_ns > 0 && self.spin()?) || !self.park();
         if busy {
             return self.driver.ring.wait(0, None);
         }
-        let before_ns = Clock::now_ns();
-        let deadline_ns = self.deadline_ns();
-        let waited = self.driver.ring.wait(1, deadline_ns);
+        let waited = self.driver.ring.wait(1, self.deadline_ns());
         self.parker.unpark();
-        let meter = self.seat.desk.meter();
-        meter.busy_ns.add(before_ns.saturating_sub(awake_ns));
-        meter.parked_ns.add(Clock::now_ns().saturating_sub(before_ns));
         waited
     }
 
@@ -160,6 +171,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             }
         }
         self.count();
+        self.count_time();
         Ok(())
     }
 
@@ -321,6 +333,21 @@ impl<S: Service, R: Ring> Uring<S, R> {
         meter.in_flight.set(now.in_flight);
         meter.buffers_lent.set(u64::from(self.driver.ring.pool().lent()));
         self.counted = now;
+        if self.seat.desk.now_ns >= self.timed.again_ns {
+            self.count_time();
+        }
+    }
+
+    /// Splits the time since the last call into what this thread ran, in the kernel too, and what it slept. Most of a busy
+    /// turn is spent inside the enter, so the time between two clock readings around it would tell nothing.
+    fn count_time(&mut self) {
+        let (wall_ns, cpu_ns) = (Clock::now_ns(), Clock::thread_cpu_ns());
+        let Timed { wall_ns: wall_before, cpu_ns: cpu_before, .. } = self.timed;
+        let (wall, busy) = (wall_ns.saturating_sub(wall_before), cpu_ns.saturating_sub(cpu_before));
+        let meter = self.seat.desk.meter();
+        meter.busy_ns.add(busy);
+        meter.parked_ns.add(wall.saturating_sub(busy));
+        self.timed = Timed { wall_ns, cpu_ns, again_ns: wall_ns + TIMED_NS };
     }
 
     fn is_over(&self) -> bool {

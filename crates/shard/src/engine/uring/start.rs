@@ -2,7 +2,7 @@
 
 use super::accept::Accept;
 use super::driver::Driver;
-use super::{Peers, Uring};
+use super::{Peers, Timed, Uring};
 use crate::desk::{Desk, Parts};
 use crate::mail;
 use crate::meter::Board;
@@ -102,6 +102,7 @@ pub fn start<S: Service + 'static>(
                 zero_copy: plan.zero_copy,
                 spin_ns: u64::try_from(plan.spin.as_nanos()).unwrap_or(u64::MAX),
                 counted: Counts::default(),
+                timed: Timed::new(),
                 last_call: false,
             };
             uring.listen(sockets, &plan.listeners);

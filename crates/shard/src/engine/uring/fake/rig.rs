@@ -103,6 +103,7 @@ impl<S: Service> Rig<S> {
             zero_copy: ZeroCopy::Auto,
             spin_ns: 0,
             counted: Counts::default(),
+            timed: crate::engine::uring::Timed::new(),
             last_call: false,
         };
         uring.seat.open_root(&mut uring.driver);
