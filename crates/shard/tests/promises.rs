@@ -308,6 +308,27 @@ fn at_the_bound_of_connections_accepting_waits_for_one_to_close() {
     assert_eq!((run.seats[0].accepted, run.seats[0].closed), (5, 5));
 }
 
+#[test]
+fn legs_that_are_not_read_leave_buffers_to_the_next_client() {
+    let on: On = |_, leg, event, io| match event {
+        Event::Bytes(_, mut input) if input.first() == b"ask" => {
+            input.skip(3);
+            assert!(io.out(leg).copy(b"ok"));
+            Next::Close
+        }
+        Event::Bytes(..) => {
+            io.pause(leg);
+            Next::Stay
+        }
+        _ => Next::Stay,
+    };
+    // Together they could fill the pool of 16 buffers twice.
+    let deaf = || Script::new().send([b'x'; 9000]).wait(ms(100)).reset();
+    let sim = (0..8).fold(Sim::new(1), |sim, _| sim.client(deaf()));
+    let asker = Script::new().send("ask").expect("ok").eof();
+    told(sim.client_at(ms(50), ListenerId(0), asker), on);
+}
+
 /// Echoes datagrams, and tells the next seat of each by a note.
 struct Datagrams {
     log: Log,
