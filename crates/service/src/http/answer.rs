@@ -106,6 +106,18 @@ impl Stamp {
         }
     }
 
+    /// Whether the answer is the canned one, as it is.
+    #[inline]
+    pub(crate) fn is_canned(reply: &Reply, ask: &Ask) -> bool {
+        *reply == Reply::Ok && ask.keep_alive && ask.version == Version::H11 && !ask.is_head
+    }
+
+    /// The canned answer.
+    #[inline]
+    pub(crate) fn canned(&self) -> &[u8] {
+        self.ok.answer()
+    }
+
     /// Writes `reply` as far as it fits a head: all of it but the bodies that are streamed.
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>, reply: &Reply, ask: &Ask) {

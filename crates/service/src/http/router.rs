@@ -31,11 +31,12 @@ pub(crate) struct Found<'p> {
     pub(crate) variable: &'p str,
 }
 
+const PING: &str = "/ping";
+
 /// The routes of one kind of listener.
 pub(crate) struct Table {
-    /// The route that is asked for most, compared before the tree is walked: of a pipelined `/ping`, which costs 150 ns in
-    /// user space, the walk would be 30.
-    first: (&'static str, Route),
+    /// It has [`PING`], which is asked for most and compared before the tree is walked: the walk takes 30 ns.
+    has_ping: bool,
     tree: Router<Route>,
 }
 
@@ -43,7 +44,7 @@ impl Table {
     /// The built-in site.
     pub(crate) fn site() -> Table {
         Table::new(&[
-            ("/ping", Route::Ping),
+            (PING, Route::Ping),
             ("/", Route::Home),
             ("/page.css", Route::Style),
             ("/page.js", Route::Script),
@@ -70,14 +71,20 @@ impl Table {
         for (path, route) in routes {
             tree.insert(*path, *route).expect("the tables above have no two routes for one path");
         }
-        Table { first: routes[0], tree }
+        Table { has_ping: routes[0].0 == PING, tree }
+    }
+
+    /// Whether the path is that of [`Route::Ping`], and there is one.
+    #[inline]
+    pub(crate) fn is_ping(&self, path: &str) -> bool {
+        path == PING && self.has_ping
     }
 
     /// The route of a path.
     #[inline]
     pub(crate) fn find<'p>(&self, path: &'p str) -> Option<Found<'p>> {
-        if path == self.first.0 {
-            return Some(Found { route: self.first.1, variable: "" });
+        if self.is_ping(path) {
+            return Some(Found { route: Route::Ping, variable: "" });
         }
         let found = self.tree.at(path).ok()?;
         let variable = found.params.iter().next().map_or("", |(_, value)| value);

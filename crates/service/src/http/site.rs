@@ -9,7 +9,7 @@ use super::router::{Found, Route};
 use super::{Config, Pages};
 use crate::metrics;
 use bytes::Bytes;
-use proto::http1::{Head, Method, Status, Version, target};
+use proto::http1::{Framing, Head, Method, Status, Version, target};
 use serde::Serialize;
 use shard::meter::Board;
 
@@ -37,6 +37,16 @@ pub(crate) fn answer(config: &Config, head: &Head<'_>, facts: Facts<'_>) -> Repl
         return Reply::Methods { status: Status::MethodNotAllowed, allow: found.route.allow() };
     }
     route(config, head, found, facts)
+}
+
+/// Whether the answer is `ok`, the connection goes on after it and no body comes before the next request.
+#[inline]
+pub(crate) fn is_ping(config: &Config, head: &Head<'_>) -> bool {
+    head.method == Method::Get
+        && head.keep_alive
+        && head.version == Version::H11
+        && matches!(head.framing, Framing::None | Framing::Length(0))
+        && config.table.is_ping(head.path)
 }
 
 fn route(config: &Config, head: &Head<'_>, found: Found<'_>, facts: Facts<'_>) -> Reply {
