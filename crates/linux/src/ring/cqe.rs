@@ -16,10 +16,13 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(pub(crate) u64);
 
+/// Marks user data of completions that are not awaited: of a silent submission that failed, and of another ring's message.
+pub(super) const UNAWAITED: u64 = 1 << 62;
+
 impl Tag {
-    /// Packs a tag. Panics when `slot` has more than 24 bits or `op` more than 7: the eighth marks the ring's own.
+    /// Packs a tag. Panics when `slot` has more than 24 bits or `op` more than 6: the others are the ring's own marks.
     pub fn new(op: u8, slot: u32, generation: u32) -> Tag {
-        assert!(slot < 1 << 24 && op < 0x80);
+        assert!(slot < 1 << 24 && op < 0x40);
         Tag(u64::from(op) << 56 | u64::from(slot) << 32 | u64::from(generation))
     }
 

@@ -16,6 +16,7 @@ pub use sqe::{Op, Sock};
 use crate::clock::Clock;
 use crate::net::{Arrival, SockAddr};
 use crate::pool::{Chunk, Pool};
+use cqe::UNAWAITED;
 use inflight::{Held, InFlight};
 use io_uring::{IoUring, cqueue, squeue};
 use setup::Gifts;
@@ -153,12 +154,13 @@ impl Ring {
     pub fn pop(&mut self) -> Option<Completion> {
         let entry = self.reaped.pop_front()?;
         let (result, flags) = (entry.result(), entry.flags());
-        let more = cqueue::more(flags);
-        self.counts.in_flight -= u64::from(!more);
-        let user_data = entry.user_data();
+        let (more, user_data) = (cqueue::more(flags), entry.user_data());
         if InFlight::is_ours(user_data) {
+            self.counts.in_flight -= u64::from(!more);
             return Some(self.decode_held(user_data, result, flags, more));
         }
+        let awaited = user_data & UNAWAITED == 0;
+        self.counts.in_flight -= u64::from(awaited && !more);
         let with = match cqueue::buffer_select(flags) {
             None => With::Nothing,
             Some(buffer) if result > 0 => {
@@ -171,7 +173,7 @@ impl Ring {
                 With::Nothing
             }
         };
-        Some(Completion { tag: Tag(user_data), result, more, with })
+        Some(Completion { tag: Tag(user_data & !UNAWAITED), result, more, with })
     }
 
     /// Whether [`Ring::pop`] has something.

@@ -3,6 +3,7 @@
 //! Entries are written field by field (io_uring_enter(2)): the crate's builders have no place for `POLL_FIRST`, for the
 //! byte limit of a multishot receive, or for socket commands.
 
+use super::cqe::UNAWAITED;
 use super::inflight::{DatagramOut, Held, InFlight};
 use super::setup::Gifts;
 use crate::net::{ReplyFrom, SockAddr};
@@ -208,11 +209,16 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
         Op::Close(slot) => {
             Sqe { opcode: OP_CLOSE, flags: SKIP_SUCCESS, file_index: slot + 1, ..Sqe::default() }
         }
-        Op::Message { ring, tag } => {
-            Sqe { opcode: OP_MSG_RING, flags: SKIP_SUCCESS, fd: ring, off: tag.0, ..Sqe::default() }
-        }
+        Op::Message { ring, tag } => Sqe {
+            opcode: OP_MSG_RING,
+            flags: SKIP_SUCCESS,
+            fd: ring,
+            off: tag.0 | UNAWAITED,
+            ..Sqe::default()
+        },
     };
-    Sqe { user_data: tag, ..sqe }
+    let mark = if sqe.is_silent() { UNAWAITED } else { 0 };
+    Sqe { user_data: tag | mark, ..sqe }
 }
 
 pub(super) fn receive(sock: Sock, limit: u32, tag: u64, gifts: &Gifts) -> Sqe {
@@ -290,7 +296,7 @@ impl Sqe {
             opcode: OP_ASYNC_CANCEL,
             fd: -1,
             op_flags: CANCEL_ANY | CANCEL_ALL,
-            user_data: super::Tag::new(0x7f, 0, 0).0,
+            user_data: super::Tag::new(0x3f, 0, 0).0,
             ..Sqe::default()
         }
     }
