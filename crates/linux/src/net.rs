@@ -185,8 +185,16 @@ fn bind(fd: &OwnedFd, addr: SocketAddr) -> Result<(), Error> {
     check(result).map_err(|errno| Error::about(addr, "bind", errno))
 }
 
+/// Connects a blocking socket and waits for the answer.
+pub(crate) fn connect(fd: &OwnedFd, to: SocketAddr) -> Result<(), Error> {
+    let name = SockAddr::from(to);
+    // SAFETY: `name` holds `len` bytes of an address and lives through the call; connect(2) only reads it.
+    let result = unsafe { libc::connect(fd.as_raw_fd(), name.as_ptr(), name.len()) };
+    check(result).map_err(|errno| Error::about(to, "connect", errno))
+}
+
 /// A value that setsockopt(2) and getsockopt(2) may copy from and to.
-trait OptionValue: Copy {
+pub(crate) trait OptionValue: Copy {
     /// What the kernel sees.
     type Raw: Copy;
     fn raw(self) -> Self::Raw;
@@ -213,7 +221,7 @@ impl OptionValue for libc::linger {
     }
 }
 
-fn set<V: OptionValue>(fd: impl AsFd, level: i32, name: i32, value: V) -> Result<(), Error> {
+pub(crate) fn set<V: OptionValue>(fd: impl AsFd, level: i32, name: i32, value: V) -> Result<(), Error> {
     let raw = value.raw();
     let bytes = size_of::<V::Raw>() as libc::socklen_t;
     // SAFETY: `raw` is `bytes` long, initialized (integers without padding) and lives through the call, which only

@@ -1,12 +1,15 @@
-//! Worlds with less in them, for tests: io_uring refused, few descriptors, little locked memory, a plain user.
+//! Worlds with less in them, for tests: io_uring refused, few descriptors, little locked memory, a plain user, a narrow
+//! connection.
 //!
 //! A limit that is set here can never be lifted again by the thread or child that has it. Programs never use it.
 
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::error::Error;
+use crate::net;
 
 /// What a refused io_uring_setup(2) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,21 @@ pub fn limit_memlock(child: &mut Command, bytes: u64) -> &mut Command {
 pub fn as_user(child: &mut Command, id: u32) -> &mut Command {
     // The standard library also empties the list of other groups when it changes the user as root.
     child.gid(id).uid(id)
+}
+
+/// A connection to `to` that holds some 100 KiB where one over loopback holds megabytes: segments of 1 KiB, from which the
+/// peer's kernel derives its send buffer, and the smallest buffers of its own that there are (tcp(7), socket(7)).
+///
+/// For peers by the thousand that never read. Errors: as [`net::connect_socket`], and what
+/// connect(2) met.
+pub fn connect_narrow(to: SocketAddr) -> Result<TcpStream, Error> {
+    const SEGMENT_BYTES: libc::c_int = 1024;
+    let socket = net::connect_socket(to, None)?;
+    net::set(&socket, libc::IPPROTO_TCP, libc::TCP_MAXSEG, SEGMENT_BYTES)?;
+    net::set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 1)?;
+    net::set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, 1)?;
+    net::connect(&socket, to)?;
+    Ok(socket.into())
 }
 
 fn limit(child: &mut Command, resource: libc::__rlimit_resource_t, most: u64) -> &mut Command {

@@ -16,7 +16,7 @@ pub struct Plan {
     pub cores: Vec<Option<usize>>,
     /// What to listen on, on every seat that a listener names.
     pub listeners: Vec<Listen>,
-    /// Most legs of one seat. At the bound accept stops and `accepts_paused` counts.
+    /// Most connections of one seat, outgoing ones included. At the bound accept stops and `accepts_paused` counts.
     pub connections_max: usize,
     /// Connections that wait to be accepted, a listener (listen(2); the kernel caps it at net.core.somaxconn).
     pub backlog: u32,

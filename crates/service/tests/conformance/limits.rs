@@ -60,7 +60,7 @@ const CROWD: usize = 200;
 
 fn a_full_descriptor_table_sheds_connections_and_recovers_by_itself(engine: Engine) {
     limits::raise_nofile().unwrap();
-    let mut server = Narrow::start(engine);
+    let server = Narrow::start(engine);
     for round in 0..3 {
         // All of them wait in the listener's queue when the server wakes up and accepts what it can.
         server.signal("STOP");

@@ -75,12 +75,12 @@ impl Service for Post {
                 assert_eq!(note.number, session.back);
                 session.back += 1;
                 if session.back == session.wanted {
-                    io.out(leg).copy(&[b'.']);
+                    io.out(leg).copy(b".");
                 } else if session.sent < session.wanted {
                     assert!(self.post(session, io));
                 }
             }
-            (Event::Wake, Some(leg)) => assert!(io.out(leg).copy(&[b'.'])),
+            (Event::Wake, Some(leg)) => assert!(io.out(leg).copy(b".")),
             (Event::Eof(_) | Event::Failed(..) | Event::Drain(_), _) => return Next::Close,
             _ => {}
         }

@@ -121,6 +121,8 @@ impl<S: Service> Seat<S> {
     pub(crate) fn bound(&mut self, root: Key, listener: ListenerId) -> Option<Key> {
         let mut conn = Conn::new(root, listener, Phase::Open, self.desk.now);
         conn.set(Flag::Datagram, true);
+        // It takes no connection's place.
+        self.desk.connections_max += 1;
         let leg = self.desk.add_leg(conn).ok()?;
         self.adopt(root, leg);
         self.ready.push_back(Ready::Bound(leg, listener));
