@@ -14,13 +14,15 @@
 //!
 //! It never closes on a peer that may still be sending without lingering: the reset would destroy the answer.
 
+mod late;
+
 use super::Config;
 use super::answer::{Ask, HEAD_BYTES_MAX, Reply, Stamp};
 use super::deadline::{Alarm, after};
 use super::exchange::{DISCARD_BYTES_MAX, Exchange, Flow, rehearse};
 use super::site::{self, Facts};
+use super::tally::Tally;
 use proto::http1::{Body, Framing, Refusal, Scan, encode, head};
-use shard::meter::Meter;
 use shard::{Event, Input, Io, Leg, ListenerId, Next, Service, Tick};
 use std::time::Duration;
 
@@ -80,10 +82,6 @@ struct Drain {
 const SPARES_MAX: usize = 1024;
 /// Bytes joined at once where a head lies across two received pieces; more follow if they are not enough.
 const JOIN_BYTES: usize = 1024;
-/// How often an admin session looks whether the others have ended, in a drain.
-const ADMIN_LOOK: Duration = Duration::from_millis(50);
-/// How long before the end of a drain admin sessions end, so that they are not reset.
-const ADMIN_LEAVE: Duration = Duration::from_millis(200);
 
 impl Http {
     /// For a seat that begins.
@@ -240,7 +238,7 @@ impl Http {
         out.write(count * answer.len(), |out| (0..count).for_each(|_| out.extend_from_slice(answer)));
         input.skip(used);
         tally.requests += count as u64;
-        tally.classes[2] += count as u64;
+        tally.answered_times(200, count as u64);
     }
 
     /// Begins an exchange: an answer that is streamed, or a request with a body.
@@ -365,90 +363,6 @@ impl Http {
         Next::Close
     }
 
-    /// The timer fired: perhaps early, since deadlines move and it stays.
-    #[cold]
-    fn ring<S: Service>(
-        &mut self,
-        config: &Config,
-        session: &mut Session,
-        tally: &mut Tally,
-        io: &mut Io<'_, S>,
-    ) -> Next {
-        let now = io.now();
-        if self.due(config, session) <= now && !self.extend(config, session, io) {
-            return self.too_late(session, tally, io);
-        }
-        session.alarm = Alarm::at(self.due(config, session), io);
-        Next::Stay
-    }
-
-    /// Whether a deadline that has passed is a new one: bytes left meanwhile, or the drain still needs the admin pages.
-    fn extend<S: Service>(&self, config: &Config, session: &mut Session, io: &Io<'_, S>) -> bool {
-        let now = io.now();
-        let room = room(session.leg, io);
-        let moved = session.waits && room > session.room;
-        let stays = session.is_idle()
-            && config.is_admin()
-            && self.drain.as_ref().is_some_and(|drain| {
-                let board = io.board();
-                let open: u64 = (0..board.seats()).map(|seat| board.seat(seat).connections.get()).sum();
-                open > self.admins && after(now, ADMIN_LEAVE) < drain.until
-            });
-        if moved || stays {
-            (session.since, session.room) = (now, room);
-        }
-        moved || stays
-    }
-
-    fn too_late<S: Service>(&mut self, session: &mut Session, tally: &mut Tally, io: &mut Io<'_, S>) -> Next {
-        let unread = session.waits || !io.out(session.leg).is_empty();
-        match session.busy.as_deref() {
-            // The peer does not take what it asked for.
-            _ if unread => {
-                io.abort(session.leg);
-                Next::Close
-            }
-            None => Next::Close,
-            Some(_) => {
-                self.stamp.set(io.unix_seconds());
-                self.refuse(session, Refusal::Timeout, tally, io)
-            }
-        }
-    }
-
-    fn drain<S: Service>(&mut self, session: &mut Session, until: Tick, io: &Io<'_, S>) -> Next {
-        let half = Duration::from_millis(until.0.saturating_sub(io.now().0) / 2);
-        self.drain.get_or_insert(Drain { until, half });
-        if session.is_idle() {
-            session.since = io.now();
-        }
-        Next::Stay
-    }
-
-    /// When the present state is too late.
-    #[inline]
-    fn due(&self, config: &Config, session: &Session) -> Tick {
-        let deadlines = &config.deadlines;
-        match session.busy.as_deref() {
-            _ if session.waits => after(session.since, deadlines.progress),
-            None => after(session.since, self.idle(config)),
-            Some(Busy::Head(_)) => after(session.since, deadlines.head),
-            Some(Busy::Exchange(work)) => {
-                deadlines.body(work.began, work.heard, work.exchange.bytes - work.before)
-            }
-        }
-    }
-
-    /// How long a connection may be idle.
-    #[inline]
-    fn idle(&self, config: &Config) -> Duration {
-        match &self.drain {
-            None => config.deadlines.keep_alive,
-            Some(_) if config.is_admin() => ADMIN_LOOK,
-            Some(drain) => config.deadlines.drain_grace.min(drain.half),
-        }
-    }
-
     /// Whether the drain makes this request the connection's last. Requests that stand behind it in the input were sent
     /// before the peer could know, and are answered too.
     #[inline]
@@ -530,35 +444,5 @@ fn goes_on(ask: &Ask, reply: &Reply) -> bool {
         _ if !ask.has_body() || *reply == Reply::Echo => true,
         Framing::Length(bytes) => bytes <= DISCARD_BYTES_MAX && !ask.expects_continue,
         _ => !ask.expects_continue,
-    }
-}
-
-/// What one call adds to the meter, added once at its end.
-#[derive(Default)]
-struct Tally {
-    requests: u64,
-    classes: [u64; 6],
-    refused: u64,
-}
-
-impl Tally {
-    #[inline]
-    fn answered(&mut self, code: u16) {
-        self.classes[usize::from(code / 100)] += 1;
-    }
-
-    #[inline]
-    fn count(&self, meter: &Meter) {
-        if self.requests > 0 {
-            meter.requests.add(self.requests);
-        }
-        if self.refused > 0 {
-            meter.refused.add(self.refused);
-        }
-        for (class, &answers) in (0..).zip(&self.classes) {
-            if answers > 0 {
-                meter.status(class).add(answers);
-            }
-        }
     }
 }

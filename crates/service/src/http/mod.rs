@@ -1,6 +1,6 @@
 //! HTTP/1.1 and 1.0: the built-in site and the admin pages.
 //!
-//! - `conversation`: the machine, from events to wishes; `exchange`: one request's body and answer
+//! - `conversation`: the machine, from events to wishes (`late`: its deadlines); `exchange`: one request's body and answer
 //! - `deadline`: how long a peer may take
 //! - `router`, `site`, `live`: what is asked for, and what the answer is
 //! - `answer`, `pattern`: answers before and as they become bytes
@@ -16,6 +16,7 @@ mod live;
 mod pattern;
 mod router;
 mod site;
+mod tally;
 
 pub use conversation::{Http, Session};
 pub use deadline::Deadlines;

@@ -1,0 +1,102 @@
+//! The deadline half of the machine: when the present state is too late, and what becomes of it then.
+//!
+//! One timer a connection, and lazy: bytes only move the deadline, and a timer that fires early is set again.
+
+use super::super::Config;
+use super::super::deadline::{Alarm, after};
+use super::super::tally::Tally;
+use super::{Busy, Drain, Http, Session, room};
+use proto::http1::Refusal;
+use shard::{Io, Next, Service, Tick};
+use std::time::Duration;
+
+impl Http {
+    /// The timer fired: perhaps early, since deadlines move and it stays.
+    #[cold]
+    pub(super) fn ring<S: Service>(
+        &mut self,
+        config: &Config,
+        session: &mut Session,
+        tally: &mut Tally,
+        io: &mut Io<'_, S>,
+    ) -> Next {
+        let now = io.now();
+        if self.due(config, session) <= now && !self.extend(config, session, io) {
+            return self.too_late(session, tally, io);
+        }
+        session.alarm = Alarm::at(self.due(config, session), io);
+        Next::Stay
+    }
+
+    /// Whether a deadline that has passed is a new one: bytes left meanwhile, or the drain still needs the admin pages.
+    fn extend<S: Service>(&self, config: &Config, session: &mut Session, io: &Io<'_, S>) -> bool {
+        let now = io.now();
+        let room = room(session.leg, io);
+        let moved = session.waits && room > session.room;
+        let stays = session.is_idle()
+            && config.is_admin()
+            && self.drain.as_ref().is_some_and(|drain| {
+                let board = io.board();
+                let open: u64 = (0..board.seats()).map(|seat| board.seat(seat).connections.get()).sum();
+                open > self.admins && after(now, ADMIN_LEAVE) < drain.until
+            });
+        if moved || stays {
+            (session.since, session.room) = (now, room);
+        }
+        moved || stays
+    }
+
+    fn too_late<S: Service>(&mut self, session: &mut Session, tally: &mut Tally, io: &mut Io<'_, S>) -> Next {
+        let unread = session.waits || !io.out(session.leg).is_empty();
+        match session.busy.as_deref() {
+            // The peer does not take what it asked for.
+            _ if unread => {
+                io.abort(session.leg);
+                Next::Close
+            }
+            None => Next::Close,
+            Some(_) => {
+                self.stamp.set(io.unix_seconds());
+                self.refuse(session, Refusal::Timeout, tally, io)
+            }
+        }
+    }
+
+    pub(super) fn drain<S: Service>(&mut self, session: &mut Session, until: Tick, io: &Io<'_, S>) -> Next {
+        let half = Duration::from_millis(until.0.saturating_sub(io.now().0) / 2);
+        self.drain.get_or_insert(Drain { until, half });
+        if session.is_idle() {
+            session.since = io.now();
+        }
+        Next::Stay
+    }
+
+    /// When the present state is too late.
+    #[inline]
+    pub(super) fn due(&self, config: &Config, session: &Session) -> Tick {
+        let deadlines = &config.deadlines;
+        match session.busy.as_deref() {
+            _ if session.waits => after(session.since, deadlines.progress),
+            None => after(session.since, self.idle(config)),
+            Some(Busy::Head(_)) => after(session.since, deadlines.head),
+            Some(Busy::Exchange(work)) => {
+                deadlines.body(work.began, work.heard, work.exchange.bytes - work.before)
+            }
+        }
+    }
+
+    /// How long a connection may be idle.
+    #[inline]
+    fn idle(&self, config: &Config) -> Duration {
+        match &self.drain {
+            None => config.deadlines.keep_alive,
+            Some(_) if config.is_admin() => ADMIN_LOOK,
+            Some(drain) => config.deadlines.drain_grace.min(drain.half),
+        }
+    }
+}
+
+/// How often an admin session looks whether the others have ended, in a drain.
+const ADMIN_LOOK: Duration = Duration::from_millis(50);
+/// How long before the end of a drain admin sessions end, so that they are not reset.
+const ADMIN_LEAVE: Duration = Duration::from_millis(200);
