@@ -11,6 +11,7 @@ on_every_engine! {
     bytes_sent_one_by_one_come_back_in_order
     clients_that_reset_in_the_middle_disturb_nobody
     messages_from_four_kibibytes_on_are_never_copied
+    a_mebibyte_at_a_time_is_never_copied_while_the_reader_reads
 }
 
 fn megabytes_in_flight_come_back_whole_and_a_half_closed_client_reads_the_rest(engine: Engine) {
@@ -56,6 +57,8 @@ fn bytes_sent_one_by_one_come_back_in_order(engine: Engine) {
     let mut heard = vec![0; together.len()];
     client.read_exact(&mut heard).unwrap();
     assert!(heard == together);
+    // A server that drains waits for those that may still be sending.
+    drop(client);
     server.end();
 }
 
@@ -87,6 +90,24 @@ fn messages_from_four_kibibytes_on_are_never_copied(engine: Engine) {
         for _ in 0..100 {
             assert!(exchange(&mut client, &message) == message, "{bytes} bytes");
         }
+    }
+    drop(client);
+    assert_eq!(server.end().bytes_copied, 0);
+}
+
+fn a_mebibyte_at_a_time_is_never_copied_while_the_reader_reads(engine: Engine) {
+    let server = Server::new(engine);
+    let mut client = server.echo();
+    let message = noise(8, 1 << 20);
+    for _ in 0..16 {
+        let mut writer = client.try_clone().unwrap();
+        let heard = thread::scope(|scope| {
+            scope.spawn(|| writer.write_all(&message).unwrap());
+            let mut heard = vec![0; message.len()];
+            client.read_exact(&mut heard).unwrap();
+            heard
+        });
+        assert!(heard == message);
     }
     drop(client);
     assert_eq!(server.end().bytes_copied, 0);

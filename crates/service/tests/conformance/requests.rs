@@ -118,6 +118,7 @@ fn continue_is_said_before_the_body_and_only_where_it_is_wanted(engine: Engine) 
     let answer = client.send(expecting("/nothing")).answer();
     assert_eq!((answer.status, answer.has("Connection: close")), (404, true));
     assert!(client.is_closed());
+    drop(client);
     let counts = server.end();
     assert_eq!((counts.status_1xx, counts.status_2xx, counts.status_4xx), (2, 3, 1));
 }

@@ -34,6 +34,7 @@ fn echo_and_http_are_served_on_every_rung() {
             site.send("GET /bytes/1000000 HTTP/1.1\r\nHost: x\r\n\r\n").answer().body.len(),
             1_000_000
         );
+        drop((client, site));
         assert_eq!(server.end().cq_overflows, 0, "{tier}");
     }
 }

@@ -71,7 +71,9 @@ impl<S: Service> Seat<S> {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         if conn.set(Flag::Paused, on) {
             self.hear(leg, port);
-            if !on {
+            if on {
+                self.unlease_input(leg);
+            } else {
                 self.offer_soon(leg);
             }
         }
@@ -141,23 +143,12 @@ impl<S: Service> Seat<S> {
         }
     }
 
-    /// Puts unread pieces away. Buffers that would be held for a few bytes, or past the leg's or the pool's share, are
-    /// copied and go back.
+    /// Puts unread pieces away. Those that wait for output which has just begun to leave are offered again in a moment, or
+    /// that output is found slow: until then they stay where they are, unless buffers are short.
     fn keep<P: Port>(&mut self, leg: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
-        let half = self.desk.pool.lent() > self.desk.pool.count() / 2;
-        let small = self.desk.pool.buffer_bytes() as usize / 4;
-        let mut copied = 0;
-        for (index, piece) in pieces.iter_mut().enumerate() {
-            if piece.is_lease() && (half || index >= LEASES_MAX || piece.len() < small) {
-                copied += piece.len() as u64;
-                *piece = Chunk::Copied(piece.to_vec().into());
-            }
-        }
-        if copied > 0 {
-            self.desk.meter().bytes_copied.add(copied);
-        }
         let mut kept = self.desk.spare.input();
         std::mem::swap(&mut *kept, pieces);
+        let pressed = self.is_pressed();
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         debug_assert!(conn.input.is_none());
         conn.input = Some(kept);
@@ -165,7 +156,33 @@ impl<S: Service> Seat<S> {
         if let Some(out) = conn.out.as_mut().filter(|out| out.room() == 0) {
             out.reserve(1);
         }
+        let for_a_moment = conn.output_waits() && !conn.is(Flag::Slow) && !conn.is(Flag::Paused);
+        if pressed || !for_a_moment || conn.pipe.is_some() {
+            self.unlease_input(leg);
+        }
         self.hear(leg, port);
+    }
+
+    /// Copies kept input out of buffers that would be held for a few bytes, or past the leg's or the pool's share.
+    pub(super) fn unlease_input(&mut self, leg: Key) {
+        let pressed = self.is_pressed();
+        let small = self.desk.pool.buffer_bytes() as usize / 4;
+        let Some(input) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.as_mut()) else { return };
+        let mut copied = 0;
+        for (index, piece) in input.iter_mut().enumerate() {
+            if piece.is_lease() && (pressed || index >= LEASES_MAX || piece.len() < small) {
+                copied += piece.len() as u64;
+                *piece = Chunk::Copied(piece.to_vec().into());
+            }
+        }
+        if copied > 0 {
+            self.desk.meter().bytes_copied.add(copied);
+        }
+    }
+
+    /// Whether more than half of the buffers are lent.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.desk.pool.lent() > self.desk.pool.count() / 2
     }
 
     /// Tells the engine whether to receive on this leg, when that changed.

@@ -65,7 +65,7 @@ impl<S: Service> Seat<S> {
 
     /// The engine saw that a send outlived its turn: the peer reads slowly.
     pub(crate) fn slow(&mut self, leg: Key) {
-        let pressed = self.desk.pool.lent() > self.desk.pool.count() / 2;
+        let pressed = self.is_pressed();
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         conn.set(Flag::Slow, true);
         if let Some(out) = conn.out.as_mut()
@@ -74,6 +74,7 @@ impl<S: Service> Seat<S> {
             let copied = out.unlease();
             self.desk.meter().bytes_copied.add(copied);
         }
+        self.unlease_input(leg);
     }
 
     pub(super) fn mark_dirty(&mut self, leg: Key) {
