@@ -5,7 +5,8 @@
 //! an answer; to a balancer it is as good as refused, and it tries another server. The server says itself how many it
 //! accepted, so the test need not guess: each of those must have had an answer to each request that it got.
 
-use crate::server::{Engine, PATIENCE, Recipe, Server, connect};
+use crate::echo::exchange;
+use crate::server::{ECHO, Engine, PATIENCE, Recipe, Server, connect, until};
 use crate::site_rig::Client;
 use shard::plan::Plan;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -39,7 +40,7 @@ fn no_accepted_request_fails_in_a_drain_under_load(engine: Engine) {
                 }
             });
         }
-        crate::server::until("the load is there", || answered.load(Relaxed) >= ANSWERS);
+        until("the load is there", || answered.load(Relaxed) >= ANSWERS);
         server.control().drain();
     });
     let counts = server.end();
@@ -118,7 +119,7 @@ fn idle_connections_are_closed_within_the_grace(engine: Engine) {
         assert_eq!(client.send(PING).answer().text(), "ok");
     }
     let mut echo = server.echo();
-    assert_eq!(crate::echo::exchange(&mut echo, b"here"), b"here");
+    assert_eq!(exchange(&mut echo, b"here"), b"here");
     server.control().drain();
     assert!(clients.iter_mut().all(Client::is_closed));
     assert_eq!(echo.read(&mut [0]).unwrap(), 0);
@@ -147,7 +148,7 @@ fn the_next_server_has_the_same_address_at_once(engine: Engine) {
     let serve = |port: u16| -> Server {
         // An address of its own: no connection of another test can have taken the port meanwhile.
         let address = SocketAddr::from(([127, 77, 7, 7], port));
-        let change = |plan: &mut Plan| plan.listeners[2].address = address;
+        let change = |plan: &mut Plan| plan.listeners[ECHO].address = address;
         Recipe::new().plan(change).serve(engine)
     };
     let mut port = 0;
@@ -156,7 +157,7 @@ fn the_next_server_has_the_same_address_at_once(engine: Engine) {
         port = server.echo_address().port();
         // Closed by the server: its side of the connection stays behind in TIME_WAIT.
         let mut client = connect(server.echo_address());
-        assert_eq!(crate::echo::exchange(&mut client, b"again"), b"again");
+        assert_eq!(exchange(&mut client, b"again"), b"again");
         server.control().drain();
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         drop(client);

@@ -1,17 +1,37 @@
 //! Echo: every byte comes back, in order and uncopied, whatever the client does and whatever becomes of others.
 
-use crate::server::{Engine, Server};
+use crate::server::{ECHO, Engine, Recipe, Server, connect, tcp};
 use crate::site_rig::noise;
+use shard::plan::Listen;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 on_every_engine! {
+    a_dual_stack_listener_serves_both_families_and_one_for_version_6_only_one
     megabytes_in_flight_come_back_whole_and_a_half_closed_client_reads_the_rest
     bytes_sent_one_by_one_come_back_in_order
     clients_that_reset_in_the_middle_disturb_nobody
     messages_from_four_kibibytes_on_are_never_copied
     a_mebibyte_at_a_time_is_never_copied_while_the_reader_reads
+}
+
+fn a_dual_stack_listener_serves_both_families_and_one_for_version_6_only_one(engine: Engine) {
+    for v6only in [false, true] {
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let server = Recipe::new()
+            .plan(|plan| plan.listeners[ECHO] = Listen { address: any, v6only, ..tcp() })
+            .serve(engine);
+        let port = server.echo_address().port();
+        let mut client = connect((Ipv6Addr::LOCALHOST, port).into());
+        assert_eq!(exchange(&mut client, b"six"), b"six");
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            Ok(mut client) => assert!(!v6only && exchange(&mut client, b"four") == b"four"),
+            Err(error) => assert!(v6only && error.kind() == ErrorKind::ConnectionRefused, "{error}"),
+        }
+        drop(client);
+        server.end();
+    }
 }
 
 fn megabytes_in_flight_come_back_whole_and_a_half_closed_client_reads_the_rest(engine: Engine) {

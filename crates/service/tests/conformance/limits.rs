@@ -145,7 +145,7 @@ fn a_child_serves_until_its_input_ends() {
     writeln!(io::stdout(), "listening on {}", server.echo_address()).unwrap();
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
     let counts = server.end();
-    assert!(counts.accept_errors + counts.accepts_paused > 0, "{counts:?}");
+    assert!(counts.accept_errors > 0, "{counts:?}");
     writeln!(io::stdout(), "ended with in flight {}, lent {}", counts.in_flight, counts.buffers_lent)
         .unwrap();
 }

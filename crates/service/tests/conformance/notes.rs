@@ -1,6 +1,7 @@
 //! Notes between seats, and wakes from threads that are no seats, while those they are for sleep: none is lost.
 
 use crate::server::{Engine, Server, connect, tcp};
+use linux::ring::Tier;
 use shard::mail::NOTES_MAX;
 use shard::plan::{Listen, Plan};
 use shard::{Address, End, Event, Io, Leg, Next, Origin, Service};
@@ -9,10 +10,12 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Waker;
 use std::thread;
+use std::time::Duration;
 
 on_every_engine! {
     ten_thousand_notes_go_to_another_seat_and_back_one_by_one
     notes_by_the_hundred_arrive_each_once_and_in_order_or_are_refused
+    notes_reach_seats_that_spin_before_they_sleep
     every_wake_from_a_foreign_thread_arrives
 }
 
@@ -113,13 +116,17 @@ impl Post {
     }
 }
 
-/// Runs two seats and a thread that wakes whoever asks it to; says how many notes were sent.
-fn check(engine: Engine, client: impl FnOnce(TcpStream)) -> u64 {
+/// Two seats.
+fn plan() -> Plan {
+    let listeners = vec![Listen { seat: Some(0), ..tcp() }];
+    Plan { cores: vec![None; 2], listeners, ..Plan::default() }
+}
+
+/// Runs the two seats and a thread that wakes whoever asks it to; says how many notes were sent.
+fn check(engine: Engine, plan: Plan, client: impl FnOnce(TcpStream)) -> u64 {
     let (alarm_clock, wakers) = mpsc::channel::<Waker>();
     let thread = thread::spawn(move || wakers.into_iter().for_each(Waker::wake));
     let (mirror, shared) = (Arc::default(), Mutex::new(alarm_clock));
-    let listeners = vec![Listen { seat: Some(0), ..tcp() }];
-    let plan = Plan { cores: vec![None; 2], listeners, ..Plan::default() };
     let server = Server::of(engine, plan, move |seat, _| Post {
         seat,
         mirror: Arc::clone(&mirror),
@@ -138,15 +145,30 @@ fn ask(client: &mut TcpStream, question: u8) {
 }
 
 fn ten_thousand_notes_go_to_another_seat_and_back_one_by_one(engine: Engine) {
-    let sent = check(engine, |mut client| ask(&mut client, ONE_BY_ONE));
+    one_by_one(engine, plan());
+}
+
+/// The same with a plan of two seats that a test has changed.
+fn one_by_one(engine: Engine, plan: Plan) {
+    let sent = check(engine, plan, |mut client| ask(&mut client, ONE_BY_ONE));
     assert_eq!(sent, 2 * u64::from(ROUNDS));
 }
 
+fn notes_reach_seats_that_spin_before_they_sleep(engine: Engine) {
+    // Long enough to be found awake, and short enough to be found asleep where seats share a core.
+    one_by_one(engine, Plan { spin: Duration::from_micros(20), ..plan() });
+}
+
+/// For the rungs of a ring's ladder.
+pub(crate) fn reach_the_other_seat(engine: Engine, highest_tier: Tier) {
+    one_by_one(engine, Plan { highest_tier, ..plan() });
+}
+
 fn notes_by_the_hundred_arrive_each_once_and_in_order_or_are_refused(engine: Engine) {
-    let sent = check(engine, |mut client| (0..100).for_each(|_| ask(&mut client, ALL_AT_ONCE)));
+    let sent = check(engine, plan(), |mut client| (0..100).for_each(|_| ask(&mut client, ALL_AT_ONCE)));
     assert_eq!(sent, 2 * 100 * NOTES_MAX as u64);
 }
 
 fn every_wake_from_a_foreign_thread_arrives(engine: Engine) {
-    check(engine, |mut client| (0..5000).for_each(|_| ask(&mut client, A_WAKE)));
+    check(engine, plan(), |mut client| (0..5000).for_each(|_| ask(&mut client, A_WAKE)));
 }

@@ -50,10 +50,11 @@ pub(crate) struct Recipe {
     pub(crate) udp_echo: udp_echo::Config,
 }
 
+/// Where they stand among the listeners of the plan.
 const SITE: usize = 0;
 const ADMIN: usize = 1;
-const ECHO: usize = 2;
-const UDP_ECHO: usize = 3;
+pub(crate) const ECHO: usize = 2;
+pub(crate) const UDP_ECHO: usize = 3;
 
 impl Recipe {
     /// One unpinned seat with the defaults of `ringmill`, on 127.0.0.1.

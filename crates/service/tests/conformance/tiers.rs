@@ -3,13 +3,21 @@
 //! The rungs are those of `uring`; other engines have none.
 
 use crate::echo::exchange;
+use crate::notes;
 use crate::server::{Engine, Recipe};
 use crate::site_rig::noise;
 use linux::ring::Tier;
 
+const TIERS: [Tier; 3] = [Tier::Defer, Tier::DeferWithArray, Tier::Coop];
+
+#[test]
+fn notes_between_seats_arrive_on_every_rung() {
+    TIERS.into_iter().for_each(|tier| notes::reach_the_other_seat(Engine::Uring, tier));
+}
+
 #[test]
 fn echo_and_http_are_served_on_every_rung() {
-    for tier in [Tier::Defer, Tier::DeferWithArray, Tier::Coop] {
+    for tier in TIERS {
         let server = Recipe::new().plan(|plan| plan.highest_tier = tier).serve(Engine::Uring);
         let features = &server.seats()[0].features;
         assert!(features.tier <= tier, "{features:?}");

@@ -1,6 +1,6 @@
 //! UDP echo: answers come from the address that was asked, whatever the listener is bound to, and only to whom they may.
 
-use crate::server::{Engine, Recipe, Server};
+use crate::server::{Engine, PATIENCE, Recipe, Server, UDP_ECHO};
 use service::udp_echo::{Config, Rate};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -14,8 +14,7 @@ on_every_engine! {
 /// A server whose UDP echo is bound to `address`.
 fn serve(engine: Engine, address: &str, config: Config) -> Server {
     let mut recipe = Recipe::new().plan(|plan| {
-        plan.listeners.last_mut().expect("the last is UDP").address =
-            SocketAddr::new(address.parse().unwrap(), 0);
+        plan.listeners[UDP_ECHO].address = SocketAddr::new(address.parse().unwrap(), 0);
     });
     recipe.udp_echo = config;
     recipe.serve(engine)
@@ -25,7 +24,7 @@ fn serve(engine: Engine, address: &str, config: Config) -> Server {
 fn client(from: IpAddr, to: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.connect(to).unwrap();
-    socket.set_read_timeout(Some(crate::server::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
