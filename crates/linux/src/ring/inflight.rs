@@ -17,7 +17,7 @@ pub(super) enum Held {
         lease: Lease,
     },
     /// A datagram with its header.
-    Datagram(#[allow(dead_code, reason = "the kernel reads it")] Box<DatagramOut>),
+    Datagram(Box<DatagramOut>),
     /// The address of a connect.
     Address(#[allow(dead_code, reason = "the kernel reads it")] Box<SockAddr>),
     /// The header that names the sizes of a multishot recvmsg.
@@ -30,7 +30,6 @@ pub(super) enum Held {
 pub(super) struct DatagramOut {
     pub(super) peer: SockAddr,
     pub(super) control: Option<crate::net::ReplyFrom>,
-    #[allow(dead_code, reason = "the kernel reads it")]
     pub(super) chunk: Chunk,
     pub(super) vector: libc::iovec,
     pub(super) message: libc::msghdr,
@@ -41,6 +40,9 @@ pub(super) struct DatagramOut {
 pub(super) struct InFlight {
     entries: Vec<Entry>,
     free: Vec<u32>,
+    /// Boxes of datagrams that were sent, for use again.
+    #[allow(clippy::vec_box, reason = "the boxes are what is kept")]
+    datagrams: Vec<Box<DatagramOut>>,
 }
 
 struct Entry {
@@ -53,7 +55,29 @@ struct Entry {
 /// Marks user data that names an entry here instead of being a tag.
 const OURS: u64 = 1 << 63;
 
+/// Boxes of datagrams that are kept for use again.
+const DATAGRAMS_MAX: usize = 256;
+
 impl InFlight {
+    /// A box for a datagram.
+    pub(super) fn datagram(&mut self) -> Box<DatagramOut> {
+        self.datagrams.pop().unwrap_or_else(|| {
+            // SAFETY: an all-zero msghdr is a valid value: null pointers and zero lengths.
+            let message = unsafe { std::mem::zeroed() };
+            let (peer, chunk) = (SockAddr::empty(), Chunk::Shared(bytes::Bytes::new()));
+            let vector = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+            Box::new(DatagramOut { peer, control: None, chunk, vector, message })
+        })
+    }
+
+    /// Takes the box of a datagram back whose last completion has come.
+    pub(super) fn keep_datagram(&mut self, mut datagram: Box<DatagramOut>) {
+        datagram.chunk = Chunk::Shared(bytes::Bytes::new());
+        if self.datagrams.len() < DATAGRAMS_MAX {
+            self.datagrams.push(datagram);
+        }
+    }
+
     /// Keeps `held`; returns the user data of its submission.
     pub(super) fn keep(&mut self, tag: u64, held: Held) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {

@@ -41,6 +41,8 @@ pub struct Ring {
     /// What the receive completion at hand delivered.
     pieces: VecDeque<Chunk>,
     counts: Counts,
+    /// Entries that the kernel has not been shown yet.
+    unsubmitted: u32,
 }
 
 /// What a ring has done so far.
@@ -92,6 +94,7 @@ impl Ring {
             reaped: VecDeque::new(),
             pieces: VecDeque::new(),
             counts: Counts::default(),
+            unsubmitted: 0,
         };
         ring.try_receives(bundles)?;
         ring.counts = Counts::default();
@@ -181,6 +184,11 @@ impl Ring {
         !self.reaped.is_empty()
     }
 
+    /// Whether something was pushed since the last system call.
+    pub fn has_unsubmitted(&self) -> bool {
+        self.unsubmitted > 0
+    }
+
     /// What the last [`With::Buffers`] delivered; the caller takes it out.
     pub fn pieces(&mut self) -> &mut VecDeque<Chunk> {
         &mut self.pieces
@@ -212,7 +220,11 @@ impl Ring {
                 Some(buffer) => datagram(pool, buffer, result),
                 None => With::Nothing,
             },
-            Held::Datagram(_) | Held::Address(_) | Held::Linger(_) => With::Nothing,
+            Held::Datagram(out) => {
+                held.keep_datagram(out);
+                With::Nothing
+            }
+            Held::Address(_) | Held::Linger(_) => With::Nothing,
         };
         Completion { tag: Tag(tag), result, more, with }
     }
@@ -226,6 +238,7 @@ impl Ring {
             // SAFETY: what the entry points to is owned by `memory` until its last completion: `encode` put it there, and
             // only a completion (`decode_held`) takes it out.
             if unsafe { self.uring.submission().push(&entry) }.is_ok() {
+                self.unsubmitted += 1;
                 return;
             }
             // Completions that this brings stay in the queue or its overflow list until the next `wait`.
@@ -246,6 +259,7 @@ impl Ring {
         let no_iowait = if self.gifts.no_iowait { ENTER_NO_IOWAIT } else { 0 };
         let flags = ENTER_GETEVENTS | ENTER_EXT_ARG | no_iowait;
         self.counts.enters += 1;
+        self.unsubmitted = 0;
         // SAFETY: `events` and `time` outlive the call; the entries were checked when they were pushed.
         match unsafe { self.uring.submitter().enter(to_submit, want, flags, Some(&events)) } {
             Ok(_) => Ok(()),

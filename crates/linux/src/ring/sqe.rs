@@ -160,12 +160,10 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             return Sqe { flags, user_data: held.keep(tag, Held::Header(header)), ..sqe };
         }
         Op::SendTo { sock, peer, local, chunk } => {
-            // SAFETY: an all-zero msghdr is a valid value: null pointers and zero lengths.
-            let message = unsafe { std::mem::zeroed() };
-            let vector = libc::iovec { iov_base: chunk.as_ptr().cast_mut().cast(), iov_len: chunk.len() };
-            let control = local.map(ReplyFrom::new);
-            let mut out =
-                Box::new(DatagramOut { peer: SockAddr::from(peer), control, chunk, vector, message });
+            let mut out = held.datagram();
+            out.peer = SockAddr::from(peer);
+            out.control = local.map(ReplyFrom::new);
+            out.chunk = chunk;
             out.prepare();
             let sqe = Sqe { addr: &raw const out.message as u64, len: 1, ..Sqe::on(sock, OP_SENDMSG) };
             return Sqe { user_data: held.keep(tag, Held::Datagram(out)), ..sqe };
@@ -239,15 +237,16 @@ pub(super) fn receive(sock: Sock, limit: u32, tag: u64, gifts: &Gifts) -> Sqe {
 impl DatagramOut {
     /// Points the header at its neighbours; the box keeps them in place.
     fn prepare(&mut self) {
+        self.vector =
+            libc::iovec { iov_base: self.chunk.as_ptr().cast_mut().cast(), iov_len: self.chunk.len() };
         let (name, len) = (self.peer.as_ptr(), self.peer.len());
         self.message.msg_name = name.cast_mut().cast();
         self.message.msg_namelen = len;
         self.message.msg_iov = &raw mut self.vector;
         self.message.msg_iovlen = 1;
-        if let Some(control) = &self.control {
-            self.message.msg_control = control.control().as_ptr().cast_mut().cast();
-            self.message.msg_controllen = control.control().len();
-        }
+        let control = self.control.as_ref().map_or(&[][..], |control| control.control());
+        self.message.msg_control = control.as_ptr().cast_mut().cast();
+        self.message.msg_controllen = control.len();
     }
 }
 

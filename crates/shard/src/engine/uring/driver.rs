@@ -94,10 +94,11 @@ impl<R: Ring> Driver<R> {
     }
 
     /// Gives a datagram leg its socket and receives on it.
-    pub(super) fn attach_datagram(&mut self, leg: Key, fd: OwnedFd) {
+    pub(super) fn attach_datagram(&mut self, leg: Key, fd: OwnedFd, wildcard: bool) {
         self.attach(leg, Sock::Plain(fd.as_raw_fd()), Some(fd));
         let link = &mut self.links[leg.slot as usize];
         link.datagram = true;
+        link.wildcard = wildcard;
         link.wanted = true;
         self.arm(leg);
     }
@@ -222,7 +223,8 @@ impl<R: Ring> Port for Driver<R> {
     fn send_to(&mut self, datagram: Datagram) {
         let Datagram { leg, peer, local, chunk } = datagram;
         let Some(link) = self.link(leg) else { return };
-        let sock = link.sock;
+        // A socket that is bound to one address sends from it anyway, and finding the route for another costs.
+        let (sock, local) = (link.sock, local.filter(|_| link.wildcard));
         if self.datagrams >= DATAGRAMS_MAX {
             self.datagrams_dropped += 1;
             return;

@@ -252,6 +252,10 @@ impl Ring for Fake {
         Some(Completion { tag, result, more, with })
     }
 
+    fn has_unsubmitted(&self) -> bool {
+        false
+    }
+
     fn has_next(&self) -> bool {
         !self.reaped.is_empty()
     }

@@ -27,6 +27,8 @@ pub(super) struct Link {
     /// Stands in the driver's list of senders.
     pub(super) listed: bool,
     pub(super) datagram: bool,
+    /// A datagram socket on the wildcard address: its answers must say where they come from.
+    pub(super) wildcard: bool,
     /// Letting go, once nothing is pending; by a reset if so.
     pub(super) closing: Option<bool>,
 }
@@ -72,6 +74,7 @@ impl Link {
             leases: false,
             listed: false,
             datagram: false,
+            wildcard: false,
             closing: None,
         }
     }

@@ -120,8 +120,13 @@ impl<S: Service, R: Ring> Uring<S, R> {
 
     /// Submits the turn's work, and waits for more if nothing is runnable.
     fn wait(&mut self) -> Result<(), RingError> {
-        let busy = self.is_runnable() || (self.spin_ns > 0 && self.spin()?) || !self.park();
-        if busy {
+        if self.spin_ns > 0 && !self.is_runnable() {
+            self.spin()?;
+            if self.driver.ring.has_next() {
+                return Ok(());
+            }
+        }
+        if self.is_runnable() || !self.park() {
             return self.driver.ring.wait(0, None);
         }
         let waited = self.driver.ring.wait(1, self.deadline_ns());
@@ -129,20 +134,25 @@ impl<S: Service, R: Ring> Uring<S, R> {
         waited
     }
 
-    /// Submits, then looks for work in shared memory for a while. Says whether there is some.
-    fn spin(&mut self) -> Result<bool, RingError> {
-        self.driver.ring.wait(0, None)?;
+    /// Submits what is left to submit, then looks for work in shared memory for a while, and fetches it.
+    fn spin(&mut self) -> Result<(), RingError> {
+        if self.driver.ring.has_unsubmitted() {
+            self.driver.ring.wait(0, None)?;
+        }
         let until_ns = Clock::now_ns().saturating_add(self.spin_ns);
         let until_ns = self.deadline_ns().map_or(until_ns, |deadline| deadline.min(until_ns));
         loop {
             for _ in 0..64 {
-                if self.driver.ring.has_next() || self.driver.ring.work_waits() || self.has_mail() {
-                    return Ok(true);
+                if self.driver.ring.has_next() || self.has_mail() {
+                    return Ok(());
+                }
+                if self.driver.ring.work_waits() {
+                    return self.driver.ring.wait(0, None);
                 }
                 std::hint::spin_loop();
             }
             if Clock::now_ns() >= until_ns {
-                return Ok(false);
+                return Ok(());
             }
         }
     }

@@ -10,6 +10,7 @@ pub(crate) trait Ring {
     fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError>;
     fn next(&mut self) -> Option<Completion>;
     fn has_next(&self) -> bool;
+    fn has_unsubmitted(&self) -> bool;
     fn pieces(&mut self) -> &mut VecDeque<Chunk>;
     fn pool(&self) -> &Pool;
     fn counts(&self) -> Counts;
@@ -34,6 +35,10 @@ impl Ring for ring::Ring {
 
     fn has_next(&self) -> bool {
         ring::Ring::has_next(self)
+    }
+
+    fn has_unsubmitted(&self) -> bool {
+        ring::Ring::has_unsubmitted(self)
     }
 
     fn pieces(&mut self) -> &mut VecDeque<Chunk> {

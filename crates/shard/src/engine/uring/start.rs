@@ -256,9 +256,10 @@ impl<S: Service> Uring<S, Ring> {
                     self.accepts.push(Accept::new(listener, id, plan[usize::from(id.0)].late));
                 }
                 Socket::Datagram(socket) => {
+                    let wildcard = socket.address().ip().is_unspecified();
                     let fd = OwnedFd::from(socket);
                     let Some(leg) = self.seat.bound(root, id) else { continue };
-                    self.driver.attach_datagram(leg, fd);
+                    self.driver.attach_datagram(leg, fd, wildcard);
                 }
             }
         }

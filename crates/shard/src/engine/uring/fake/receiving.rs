@@ -49,7 +49,7 @@ fn a_datagram_receive_that_lost_its_more_flag_or_found_no_buffer_is_armed_again(
     let socket = linux::net::UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &Default::default()).unwrap();
     let root = rig.uring.seat.open_root(&mut rig.uring.driver);
     let leg = rig.uring.seat.bound(root, crate::service::ListenerId(1)).unwrap();
-    rig.uring.driver.attach_datagram(leg, OwnedFd::from(socket));
+    rig.uring.driver.attach_datagram(leg, OwnedFd::from(socket), false);
     let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let sent: Vec<_> = (0..3).map(|i| (vec![i; 10], peer)).collect();
     for (bytes, peer) in &sent {
