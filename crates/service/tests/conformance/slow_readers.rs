@@ -1,14 +1,18 @@
 //! A thousand clients that send and never read: they hold bounded memory, and the next client does not notice them.
 
 use crate::echo::{exchange, fill};
-use crate::server::{Engine, Recipe, patient, rss_bytes, until};
+use crate::server::{Engine, Recipe, Server, patient, rss_bytes, until};
 use crate::site_rig::noise;
 use linux::{limits, sandbox};
+use shard::plan::Plan;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
+use std::time::Duration;
 
 on_every_engine! {
     a_thousand_that_never_read_leave_the_next_client_alone
     the_same_holds_with_a_pool_of_32_buffers
+    a_drain_cuts_those_that_never_read_at_its_deadline
 }
 
 fn a_thousand_that_never_read_leave_the_next_client_alone(engine: Engine) {
@@ -17,6 +21,24 @@ fn a_thousand_that_never_read_leave_the_next_client_alone(engine: Engine) {
 
 fn the_same_holds_with_a_pool_of_32_buffers(engine: Engine) {
     check(engine, 32);
+}
+
+fn a_drain_cuts_those_that_never_read_at_its_deadline(engine: Engine) {
+    let change = |plan: &mut Plan| plan.drain = Duration::from_millis(50);
+    let server = Recipe::new().plan(change).serve(engine);
+    let readers = stuffed(&server, 100);
+    assert_eq!(server.end().aborted, 100);
+    for (mut stream, _) in readers {
+        // What was on its way comes, and then the cut: it never looks like an end.
+        let cut = loop {
+            match stream.read(&mut [0; 4096]) {
+                Ok(0) => break None,
+                Ok(_) => {}
+                Err(error) => break Some(error.kind()),
+            }
+        };
+        assert_eq!(cut, Some(ErrorKind::ConnectionReset));
+    }
 }
 
 const READERS: usize = 1000;
@@ -32,25 +54,7 @@ fn check(engine: Engine, buffers: u16) {
     limits::require_nofile(2 * READERS as u64).or_else(|_| limits::raise_nofile().map(drop)).unwrap();
     let server = Recipe::new().plan(|plan| plan.pool.count = buffers).serve_alone(engine);
     let before = rss_bytes();
-    let connect = || {
-        let stream = sandbox::connect_narrow(server.echo_address()).expect("the server listens");
-        patient(&stream);
-        (stream, 0)
-    };
-    let mut readers: Vec<(TcpStream, usize)> = (0..READERS).map(|_| connect()).collect();
-    let piece = noise(1, SENT_BYTES_MAX);
-    // They send until nothing moves any more: what lies between them and themselves is full.
-    let mut moves = true;
-    while moves {
-        moves = false;
-        for (stream, sent) in &mut readers {
-            let more = fill(stream, &piece[*sent..]);
-            moves |= more > 0;
-            *sent += more;
-        }
-        let mut next = server.echo();
-        assert_eq!(exchange(&mut next, b"is there room for one more?"), b"is there room for one more?");
-    }
+    let mut readers = stuffed(&server, READERS);
     let sent: usize = readers.iter().map(|(_, sent)| sent).sum();
     let counts = server.counts();
     assert!(counts.buffers_lent <= u64::from(buffers), "{counts:?}");
@@ -75,4 +79,29 @@ fn check(engine: Engine, buffers: u16) {
         (counts.connections, counts.buffers_lent) == (0, 0)
     });
     server.end();
+}
+
+/// Clients that have sent, without reading, until nothing moved any more: what lies between them and themselves is full.
+/// Each with what it sent.
+fn stuffed(server: &Server, readers: usize) -> Vec<(TcpStream, usize)> {
+    let connect = || {
+        let stream = sandbox::connect_narrow(server.echo_address()).expect("the server listens");
+        patient(&stream);
+        (stream, 0)
+    };
+    let mut readers: Vec<(TcpStream, usize)> = (0..readers).map(|_| connect()).collect();
+    let piece = noise(1, SENT_BYTES_MAX);
+    let mut moves = true;
+    while moves {
+        moves = false;
+        for (stream, sent) in &mut readers {
+            let more = fill(stream, &piece[*sent..]);
+            moves |= more > 0;
+            *sent += more;
+        }
+        // The server has had a turn, and serves others meanwhile.
+        let mut next = server.echo();
+        assert_eq!(exchange(&mut next, b"is there room for one more?"), b"is there room for one more?");
+    }
+    readers
 }

@@ -111,14 +111,32 @@ impl<S: Service> Seat<S> {
         self.desk.draining = true;
         let all: Vec<Key> = self.sessions.keys().collect();
         for key in all {
-            if self.sessions.get(key).is_some_and(|s| !s.root && s.ending.is_none()) {
+            let flushes = self.is_flushing(key);
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            if !session.root && (flushes || session.ending.is_none()) {
                 self.desk.meter().aborted.add(1);
+            }
+            if let Some(why) = session.ending.as_mut().filter(|_| flushes) {
+                // It wanted to end, and what it said last is cut.
+                *why = End::Aborted;
             }
             self.end_session(key, End::Aborted, port);
         }
-        // Legs whose session ended before them: still flushing or lingering.
+        // Legs whose session ended before them: still flushing, or lingering, which have said all.
         let legs: Vec<Key> = self.desk.conns.keys().collect();
         legs.into_iter().for_each(|leg| self.shut(leg, true, port));
+    }
+
+    /// Whether a leg of a session is being closed and its last output is still on its way.
+    fn is_flushing(&self, key: Key) -> bool {
+        let mut next = self.sessions.get(key).and_then(|session| session.legs);
+        while let Some(conn) = next.and_then(|leg| self.desk.conns.get(leg)) {
+            if conn.phase == Phase::Closing {
+                return true;
+            }
+            next = conn.sibling;
+        }
+        false
     }
 
     pub(super) fn deliver_drain<P: Port>(&mut self, key: Key, port: &mut P) {
