@@ -1,4 +1,4 @@
-//! What a ring counts as in flight: what it submitted and awaits, and nothing that others send it.
+//! What a ring counts as in flight: what it submitted and awaits, and nothing that others send it. Which pools it takes.
 
 use linux::Pool;
 use linux::clock::Clock;
@@ -46,4 +46,32 @@ fn what_is_silent_when_it_works_is_never_in_flight_and_tells_when_it_fails() {
         assert!(of == tag && result < 0, "{of:?} {result}");
         assert_eq!(ring.counts().in_flight, 0);
     }
+}
+
+#[test]
+fn more_submissions_than_both_queues_hold_all_complete() {
+    let mut ring = ring();
+    let count = 10 * 64;
+    for slot in 0..count {
+        // Refused, each with a completion: no descriptor stands there.
+        ring.push(Op::Close(slot % 8), Tag::new(1, slot, 1));
+    }
+    for slot in 0..count {
+        assert_eq!(next(&mut ring).0.slot(), slot);
+    }
+    assert!(!ring.has_next());
+}
+
+#[test]
+#[should_panic(expected = "one kernel ring")]
+fn a_second_ring_on_a_pool_is_refused() {
+    let _second = Ring::new(&Setup::default(), ring().pool().clone());
+}
+
+#[test]
+#[should_panic(expected = "before it is filled")]
+fn a_ring_on_a_pool_that_lends_is_refused() {
+    let pool = Pool::new(Plan { count: 2, bytes: 1024, huge_pages: false }).expect("it can be mapped");
+    let _lease = pool.fill(b"read while the kernel would write");
+    let _ring = Ring::new(&Setup::default(), pool.clone());
 }

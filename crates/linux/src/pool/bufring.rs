@@ -39,8 +39,9 @@ impl BufRing {
 
     /// Writes one entry behind the tail; the kernel sees it after `publish`.
     ///
-    /// There are as many entries as buffers, so the entry overwritten here is one whose buffer has been lent and come
-    /// back since: nothing unread is lost.
+    /// There are as many entries as buffers, and the kernel takes them in order. So once every completion was taken, what
+    /// is overwritten here is the entry of a buffer that was lent, perhaps still is, and whose length was read then. With
+    /// a completion untaken it may be the entry that this completion is about: the caller sees to it.
     pub(super) fn put(&mut self, id: u16, address: u64, len: u32) {
         let entry = self.entry(self.tail);
         // SAFETY: `entry` is in bounds (masked) of our live mapping. The kernel reads entries only below the tail that
@@ -83,6 +84,11 @@ impl BufRing {
         let id = self.id_at(self.head);
         self.head = self.head.wrapping_add(1);
         Some(id)
+    }
+
+    /// Whether `take_first` has taken nothing: the kernel begins to read where we would.
+    pub(super) fn is_unread(&self) -> bool {
+        self.head == 0
     }
 
     pub(super) fn address(&self) -> u64 {

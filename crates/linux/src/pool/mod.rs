@@ -58,8 +58,8 @@ struct Inner {
 }
 
 impl Pool {
-    /// Maps the arena and puts every buffer into the provided-buffer ring. The memory is touched here, so call this on
-    /// the pinned thread that will use it: that is how it comes to lie on that core's memory node.
+    /// Maps the arena and puts every buffer into the provided-buffer ring. The pages are faulted in here, so call this
+    /// on the pinned thread that will use it: that is how they come to lie on that core's memory node.
     ///
     /// Errors: `mmap` refused (`ENOMEM`), or a plan outside the ranges of [`Plan`] (`InvalidInput`).
     pub fn new(plan: Plan) -> io::Result<Pool> {
@@ -109,8 +109,18 @@ impl Pool {
         self.0.arena.huge()
     }
 
-    /// Gives the kernel the buffers that came back since the last call. Once a turn, before the enter.
+    /// Puts the buffers that came back since the last call behind those that are free.
+    ///
+    /// For engines and fakes without a kernel ring. Panics when a kernel ring reads this pool: only that ring knows when
+    /// every completion was taken.
     pub fn publish(&self) {
+        assert!(!self.0.kernel.get(), "a pool that a kernel ring reads is published by that ring alone");
+        self.put_returned();
+    }
+
+    /// Gives the kernel the buffers that came back since the last call. Once a turn, before the enter, and only when
+    /// every completion was taken (see [`BufRing::put`]).
+    pub(crate) fn put_returned(&self) {
         let mut returned = self.0.returned.borrow_mut();
         if returned.is_empty() {
             return;
@@ -166,10 +176,18 @@ impl Pool {
         drop(self.lease(index, 0));
     }
 
-    /// Marks the pool as read by a kernel ring and shows where its ring stands.
+    /// Marks the pool as read by a kernel ring, for good, and shows where its ring stands.
+    ///
+    /// Panics when a ring has or had it already (each would lend what the other writes to), when a buffer is lent, or
+    /// when one was taken before: a kernel ring begins at entry 0 and would write to what stood there.
     pub(crate) fn hand_to_kernel(&self) -> (u64, u16) {
-        self.0.kernel.set(true);
         let ring = self.0.ring.borrow();
+        assert!(!self.0.kernel.get(), "a pool serves one kernel ring, once");
+        assert!(
+            self.lent() == 0 && ring.is_unread(),
+            "a pool is handed to a kernel ring before it is filled"
+        );
+        self.0.kernel.set(true);
         (ring.address(), ring.entries())
     }
 
@@ -248,6 +266,38 @@ mod tests {
         let mut seen = Vec::new();
         pool.lend(2, 2 * 1024 + 7, |lease| seen.push((lease.index(), lease.len())));
         assert_eq!(seen, [(2, 1024), (0, 1024), (3, 7)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "one kernel ring")]
+    fn a_second_kernel_ring_on_a_pool_is_refused() {
+        let pool = pool(2);
+        pool.hand_to_kernel();
+        pool.clone().hand_to_kernel();
+    }
+
+    #[test]
+    #[should_panic(expected = "before it is filled")]
+    fn a_pool_that_lends_is_not_handed_to_a_kernel_ring() {
+        let pool = pool(2);
+        let _lease = pool.fill(b"mine");
+        pool.hand_to_kernel();
+    }
+
+    #[test]
+    #[should_panic(expected = "before it is filled")]
+    fn a_pool_that_lent_is_not_handed_to_a_kernel_ring() {
+        let pool = pool(2);
+        drop(pool.fill(b"was mine"));
+        pool.hand_to_kernel();
+    }
+
+    #[test]
+    #[should_panic(expected = "by that ring alone")]
+    fn nobody_else_publishes_to_a_kernel_ring() {
+        let pool = pool(2);
+        pool.hand_to_kernel();
+        pool.publish();
     }
 
     #[test]

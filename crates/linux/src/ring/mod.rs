@@ -63,7 +63,8 @@ pub struct Counts {
 impl Ring {
     /// Makes a ring and registers `pool` with it: as the provided-buffer ring, and as a fixed buffer if wanted and allowed.
     ///
-    /// Errors: [`RingError`], each with its numbers. What is merely missing is told by [`Ring::features`].
+    /// Errors: [`RingError`], each with its numbers. What is merely missing is told by [`Ring::features`]. Panics when the
+    /// pool was given to a ring before, or filled: what is lent by one would be written to by the other.
     pub fn new(setup: &Setup, pool: Pool) -> Result<Ring, RingError> {
         let (uring, tier) = setup::climb(setup)?;
         let mut features = Features { tier, present: Vec::new(), missing: Vec::new() };
@@ -137,10 +138,12 @@ impl Ring {
     /// until `deadline_ns` of [`Clock`]. Gives back buffers first. One system call.
     pub fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
         // Buffers go back only when every completion was taken: the ring's entries say how long each received piece is, and
-        // giving back writes over them. Completions that the kernel holds back for want of room count too.
+        // giving back writes over them. Completions that stand in the queue since an earlier enter count too, and those
+        // that the kernel holds back for want of room.
         let want = if self.reaped.is_empty() { want } else { 0 };
-        if self.reaped.is_empty() && !self.uring.submission().cq_overflow() {
-            self.pool().publish();
+        let untaken = !self.reaped.is_empty() || !self.uring.completion().is_empty();
+        if !untaken && !self.uring.submission().cq_overflow() {
+            self.pool().put_returned();
         }
         self.enter(want, deadline_ns).map_err(|e| RingError::from_io("io_uring_enter", e, 0))?;
         self.reap();
@@ -241,8 +244,9 @@ impl Ring {
                 self.unsubmitted += 1;
                 return;
             }
-            // Completions that this brings stay in the queue or its overflow list until the next `wait`.
             self.enter(0, None).expect("a full submission queue can be submitted");
+            // The kernel may take nothing more before it has room for completions.
+            self.reap();
         }
     }
 
