@@ -5,7 +5,7 @@
 use std::io;
 use std::ptr::NonNull;
 
-/// A private anonymous mapping, zeroed and touched.
+/// A private anonymous mapping, zeroed, its pages faulted in.
 pub struct Arena {
     base: NonNull<u8>,
     bytes: usize,
@@ -15,20 +15,27 @@ pub struct Arena {
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 impl Arena {
-    /// Maps `bytes` (rounded up to whole pages) and touches every page. With `huge`, explicit huge pages are tried
-    /// first (mmap(2), `MAP_HUGETLB`), then transparent ones are advised (madvise(2), `MADV_HUGEPAGE`).
+    /// Maps `bytes` (rounded up to whole pages) and faults every page in, on the memory node of the calling thread. With
+    /// `huge`, explicit huge pages are tried first (mmap(2), `MAP_HUGETLB`), then transparent ones are advised
+    /// (madvise(2), `MADV_HUGEPAGE`).
     pub fn map(bytes: usize, huge: bool) -> io::Result<Arena> {
         let explicit = bytes.next_multiple_of(HUGE_PAGE_BYTES);
-        if huge && let Ok(base) = anonymous(explicit, libc::MAP_HUGETLB) {
-            return Ok(Arena { base, bytes: explicit, huge: true });
+        let granted = if huge { anonymous(explicit, libc::MAP_HUGETLB).ok() } else { None };
+        let arena = match granted {
+            Some(base) => Arena { base, bytes: explicit, huge: true },
+            None => Arena { base: anonymous(bytes, 0)?, bytes, huge: false },
+        };
+        if huge && !arena.huge {
+            arena.advise(libc::MADV_HUGEPAGE);
         }
-        let base = anonymous(bytes, 0)?;
-        let arena = Arena { base, bytes, huge: false };
-        if huge {
-            // SAFETY: the range is the mapping just made; advice does not change its contents.
-            unsafe { libc::madvise(base.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
-        }
+        arena.advise(libc::MADV_POPULATE_WRITE);
         Ok(arena)
+    }
+
+    /// Where the kernel does not follow, pages come at their first use: nothing depends on it.
+    fn advise(&self, advice: i32) {
+        // SAFETY: the range is this mapping, and neither advice given here changes its contents.
+        unsafe { libc::madvise(self.base.as_ptr().cast(), self.bytes, advice) };
     }
 
     /// Whether explicit huge pages were granted.
