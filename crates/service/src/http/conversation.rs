@@ -182,7 +182,8 @@ impl Http {
             // Matched by reference: a head is a dozen words, and moving it costs a fifth of a pipelined request.
             match &head::parse(input.first(), &config.limits, &mut scan) {
                 Ok(Some((head, used))) => {
-                    let facts = Facts { board: io.board(), draining: self.drain.is_some() };
+                    // The seat's own word: sessions of late listeners, which answer `/ready`, are told of a drain last.
+                    let facts = Facts { board: io.board(), draining: io.draining() };
                     break (site::answer(config, head, facts), Ask::of(head), *used);
                 }
                 Ok(None) if input.first().len() < input.len() => {

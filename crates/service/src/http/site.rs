@@ -28,7 +28,10 @@ pub(crate) fn answer(config: &Config, head: &Head<'_>, facts: Facts<'_>) -> Repl
         return Reply::Ok;
     }
     if found.route.is_private() && !is_admitted(config, head) {
-        return Reply::Page(Status::MisdirectedRequest);
+        return Reply::text(
+            Status::MisdirectedRequest,
+            "this listener is not known by that name: see --name\n",
+        );
     }
     if head.method == Method::Options {
         return Reply::Methods { status: Status::NoContent, allow: found.route.allow() };

@@ -8,6 +8,7 @@
 use crate::echo::exchange;
 use crate::server::{ECHO, Engine, PATIENCE, Recipe, Server, connect, until};
 use crate::site_rig::Client;
+use crate::slow_readers::stuffed;
 use shard::plan::Plan;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,6 +21,8 @@ on_every_engine! {
     idle_connections_are_closed_within_the_grace
     what_is_stuck_at_the_deadline_is_aborted_and_counted
     the_next_server_has_the_same_address_at_once
+    a_drain_is_told_to_balancers_though_no_site_session_is_open
+    metrics_that_nobody_reads_do_not_outlive_the_deadline
 }
 
 const CLIENTS: usize = 6;
@@ -163,4 +166,29 @@ fn the_next_server_has_the_same_address_at_once(engine: Engine) {
         drop(client);
         server.end();
     }
+}
+
+fn a_drain_is_told_to_balancers_though_no_site_session_is_open(engine: Engine) {
+    let server = Recipe::new().plan(|plan| plan.drain = PATIENCE).serve(engine);
+    // An echo whose peer does not read: its last bytes hold up the drain, and no HTTP session hears of it.
+    let stuck = stuffed(&server, 1);
+    let ready =
+        |server: &Server| server.admin().send("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").answer();
+    assert_eq!(ready(&server).status, 200);
+    server.control().drain();
+    until("the answer turns", || ready(&server).status == 503);
+    drop(stuck);
+    server.end();
+}
+
+/// Answers of many kilobytes fill the output while hundreds of requests wait unread behind it: an exchange that is offered
+/// input before there is room must wait for the room, not spin (it once did, for good).
+fn metrics_that_nobody_reads_do_not_outlive_the_deadline(engine: Engine) {
+    let server = Recipe::new().plan(|plan| plan.drain = Duration::from_millis(50)).serve(engine);
+    let mut admin = server.admin();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    admin.send(&requests);
+    until("the output is full", || server.counts().requests > 1);
+    server.control().drain();
+    server.end();
 }

@@ -83,7 +83,7 @@ fn check(engine: Engine, buffers: u16) {
 
 /// Clients that have sent, without reading, until nothing moved any more: what lies between them and themselves is full.
 /// Each with what it sent.
-fn stuffed(server: &Server, readers: usize) -> Vec<(TcpStream, usize)> {
+pub(crate) fn stuffed(server: &Server, readers: usize) -> Vec<(TcpStream, usize)> {
     let connect = || {
         let stream = sandbox::connect_narrow(server.echo_address()).expect("the server listens");
         patient(&stream);
