@@ -83,7 +83,11 @@ impl Ring {
         unsafe { uring.submitter().register_buf_ring_with_flags(address, entries, GROUP, 0) }
             .map_err(|e| RingError::from_io("the buffer ring", e, u64::from(entries) * 16))?;
         let params = uring.params();
-        let gifts = Gifts { no_iowait: params.is_feature_no_iowait(), ..Gifts::default() };
+        let gifts = Gifts {
+            no_iowait: params.is_feature_no_iowait(),
+            buffer_bytes: pool.buffer_bytes(),
+            ..Gifts::default()
+        };
         let bundles = params.is_feature_recvsend_bundle();
         let fixed = register_arena(&uring, &pool, setup.fixed_bytes, &mut features);
         let mut ring = Ring {
@@ -98,6 +102,7 @@ impl Ring {
             unsubmitted: 0,
         };
         ring.try_receives(bundles)?;
+        ring.try_resets()?;
         ring.counts = Counts::default();
         Ok(ring)
     }
@@ -117,7 +122,8 @@ impl Ring {
         self.counts
     }
 
-    /// Whether this send can go out as [`Op::SendZeroCopy`]: one chunk, a lease of registered memory.
+    /// Whether this send can go out as [`Op::SendZeroCopy`]: one chunk, a lease of registered memory. Sends larger than one
+    /// buffer of the pool have several, hence never can.
     pub fn can_send_zero_copy(&self, gather: &crate::pool::Gather) -> bool {
         matches!(gather.single(), Some(Chunk::Lease(lease)) if u32::from(lease.index()) < self.fixed)
     }
@@ -130,6 +136,9 @@ impl Ring {
     /// Queues a submission. A full queue is submitted first. It reaches the kernel at the next [`Ring::wait`].
     #[inline]
     pub fn push(&mut self, op: Op, tag: Tag) {
+        if matches!(op, Op::LingerZero(_)) && !self.gifts.resets {
+            return;
+        }
         let sqe = sqe::encode(op, tag.0, &self.gifts, &mut self.memory.1);
         self.push_entry(sqe);
     }
@@ -284,35 +293,19 @@ impl Ring {
 
     /// Finds out by trying which kinds of receive the kernel has: a byte on a socket pair, received the best way it takes.
     fn try_receives(&mut self, bundles: bool) -> Result<(), RingError> {
-        let io = |error| RingError::from_io("a trial receive", error, 0);
         let ways =
             [(true, bundles, true), (true, bundles, false), (true, false, false), (false, false, false)];
+        let mut best = None;
         for (multishot, bundles, limits) in ways {
-            let (ours, mut theirs) = UnixStream::pair().map_err(io)?;
-            theirs.write_all(b"?").map_err(io)?;
+            let (ours, _theirs) = trial_pair()?;
             let gifts = Gifts { multishot, bundles, limits, ..self.gifts };
-            let trial = Tag::new(0, 0, 0);
-            self.push_entry(sqe::receive(Sock::Plain(ours.as_raw_fd()), 64, trial.0, &gifts));
-            let mut received = false;
-            while self.counts.in_flight > 0 {
-                self.wait(1, None)?;
-                while let Some(completion) = self.pop() {
-                    if completion.tag != trial {
-                        continue;
-                    }
-                    received |= completion.result > 0;
-                    self.pieces.clear();
-                    if completion.more {
-                        self.push(Op::Cancel(trial), Tag::new(1, 0, 0));
-                    }
-                }
-            }
-            drop(theirs);
-            if received {
-                self.gifts = gifts;
+            let sock = Sock::Plain(ours.as_raw_fd());
+            if self.trial(sqe::receive(sock, TRIAL_BYTES, TRIAL.0, &gifts))? > 0 {
+                best = Some(gifts);
                 break;
             }
         }
+        self.gifts = best.ok_or_else(RingError::too_old)?;
         let said = |there, since| {
             if there { Ok(()) } else { Err(format!("this kernel has it not; Linux {since} has")) }
         };
@@ -322,6 +315,51 @@ impl Ring {
         self.features.note("receive limits", said(limits, "6.16"));
         Ok(())
     }
+
+    /// Finds out by trying whether a socket option can be set through the ring, the only way to one of a direct descriptor.
+    fn try_resets(&mut self) -> Result<(), RingError> {
+        let (ours, _theirs) = trial_pair()?;
+        let sqe = sqe::linger_zero(Sock::Plain(ours.as_raw_fd()), TRIAL.0, &mut self.memory.1);
+        let there = self.trial(sqe)? == 0;
+        let why = "connections are closed with FIN instead of RST; Linux 6.7 has it";
+        self.gifts.resets = self.features.note("resets", if there { Ok(()) } else { Err(why.into()) });
+        Ok(())
+    }
+
+    /// Submits a trial and sees it to its end. Returns its first result.
+    fn trial(&mut self, sqe: Sqe) -> Result<i32, RingError> {
+        self.push_entry(sqe);
+        let mut first = None;
+        while self.counts.in_flight > 0 {
+            self.wait(1, None)?;
+            while let Some(completion) = self.pop() {
+                self.pieces.clear();
+                if completion.tag != TRIAL {
+                    continue;
+                }
+                first.get_or_insert(completion.result);
+                if completion.more {
+                    self.push(Op::Cancel(TRIAL), Tag::new(1, 0, 0));
+                }
+            }
+        }
+        Ok(first.expect("what is submitted completes"))
+    }
+}
+
+/// The tag of what is tried while a ring is made.
+const TRIAL: Tag = Tag(0);
+/// The limit of a trial receive: more than the byte that it finds.
+const TRIAL_BYTES: u32 = 64;
+
+/// Two ends of a stream, with a byte to be received at the first.
+fn trial_pair() -> Result<(UnixStream, UnixStream), RingError> {
+    let pair = || {
+        let (ours, mut theirs) = UnixStream::pair()?;
+        theirs.write_all(b"?")?;
+        Ok((ours, theirs))
+    };
+    pair().map_err(|error| RingError::from_io("a trial", error, 0))
 }
 
 impl Drop for Ring {
@@ -442,3 +480,74 @@ const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
 /// `IORING_NOTIF_USAGE_ZC_COPIED`
 const NOTIF_COPIED: u32 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::{Gather, Plan};
+    use std::io::Read;
+
+    fn ring() -> Ring {
+        let pool = Pool::new(Plan { count: 2, bytes: 1024, huge_pages: false }).expect("it can be mapped");
+        let setup = Setup { descriptors: 8, fixed_bytes: 0, ..Setup::default() };
+        Ring::new(&setup, pool).expect("this kernel gives rings")
+    }
+
+    fn next(ring: &mut Ring) -> Completion {
+        while !ring.has_next() {
+            ring.wait(1, None).expect("a ring can be waited on");
+        }
+        ring.pop().expect("there is one")
+    }
+
+    #[test]
+    fn a_receive_of_the_oldest_kernel_takes_what_fits_a_buffer() {
+        let mut ring = ring();
+        ring.gifts = Gifts { buffer_bytes: 1024, ..Gifts::default() };
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&[7; 1500]).unwrap();
+        for expected in [1024, 476] {
+            ring.push(Op::Receive { sock: Sock::Plain(ours.as_raw_fd()), limit: 0 }, Tag::new(1, 0, 0));
+            let completion = next(&mut ring);
+            assert_eq!((completion.result, completion.more), (expected, false));
+            assert_eq!(ring.pieces().drain(..).map(|piece| piece.len()).sum::<usize>(), expected as usize);
+        }
+    }
+
+    #[test]
+    fn a_reset_is_not_submitted_where_the_kernel_has_none() {
+        let mut ring = ring();
+        ring.gifts.resets = false;
+        ring.push(Op::LingerZero(0), Tag::new(1, 0, 0));
+        assert!(!ring.has_unsubmitted() && ring.counts().in_flight == 0);
+        ring.gifts.resets = true;
+        ring.push(Op::LingerZero(0), Tag::new(1, 0, 0));
+        assert!(next(&mut ring).result < 0, "no descriptor stands in that slot");
+    }
+
+    #[test]
+    fn buffers_are_not_given_back_while_completions_stand_in_the_queue() {
+        let mut ring = ring();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let sock = Sock::Plain(ours.as_raw_fd());
+        theirs.write_all(b"first").unwrap();
+        ring.push(Op::Receive { sock, limit: 0 }, Tag::new(1, 0, 0));
+        assert_eq!(next(&mut ring).result, 5);
+        ring.pieces().clear();
+        assert_eq!(ring.pool().returned(), 1);
+        // An enter whose completions nobody reaps.
+        let (echo, mut other) = UnixStream::pair().unwrap();
+        let mut gather = Gather::new();
+        gather.push(Chunk::Shared(bytes::Bytes::from_static(b"out")));
+        ring.push(Op::Send(Sock::Plain(echo.as_raw_fd()), gather), Tag::new(2, 0, 0));
+        ring.enter(0, None).unwrap();
+        ring.wait(0, None).unwrap();
+        assert_eq!(ring.pool().returned(), 1, "a completion was untaken");
+        assert_eq!(next(&mut ring).tag.op(), 2);
+        ring.wait(0, None).unwrap();
+        assert_eq!(ring.pool().returned(), 0);
+        let mut heard = [0; 3];
+        other.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"out");
+    }
+}

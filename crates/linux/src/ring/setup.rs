@@ -78,6 +78,10 @@ pub(super) struct Gifts {
     pub(super) bundles: bool,
     pub(super) limits: bool,
     pub(super) no_iowait: bool,
+    /// `LingerZero` works.
+    pub(super) resets: bool,
+    /// Bytes of one buffer of the pool.
+    pub(super) buffer_bytes: u32,
 }
 
 impl Features {
@@ -156,6 +160,10 @@ impl RingError {
         })
     }
 
+    pub(super) fn too_old() -> RingError {
+        RingError::TooOld { have: limits::kernel_release().unwrap_or_else(|_| "unknown".into()) }
+    }
+
     pub(super) fn from_io(what: &'static str, error: io::Error, need: u64) -> RingError {
         let nofile = limits::nofile().map_or(0, |limit| limit.soft);
         match error.raw_os_error() {
@@ -168,9 +176,7 @@ impl RingError {
             Some(libc::ENOSYS) if limits::kernel_version().is_ok_and(|v| (v.major, v.minor) >= (5, 19)) => {
                 RingError::Refused
             }
-            Some(libc::ENOSYS | libc::EINVAL) => {
-                RingError::TooOld { have: limits::kernel_release().unwrap_or_else(|_| "unknown".into()) }
-            }
+            Some(libc::ENOSYS | libc::EINVAL) => RingError::too_old(),
             Some(libc::ENOMEM) => {
                 RingError::Memlock { what, need, have: limits::memlock().map_or(0, |limit| limit.soft) }
             }

@@ -13,12 +13,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// A socket, as submissions name it.
+///
+/// A number, not a borrow: it outlives the call that pushes it. That is a matter of I/O safety, not of memory: an operation
+/// owns all that the kernel reads or writes for it, whichever file a number names, so a wrong one can harm a stream and
+/// never a byte of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sock {
     /// A slot in the ring's table of direct descriptors.
     Direct(u32),
-    /// A descriptor of the process. Whoever owns it keeps it open until nothing of it is in flight; a stale number is an
-    /// error of the kernel's (`EBADF`), not a danger to memory.
+    /// A descriptor of the process. Whoever owns it keeps it open until nothing of it is in flight: of a number that was
+    /// closed, the kernel says `EBADF`, or does it to whoever has the number by then.
     Plain(RawFd),
 }
 
@@ -26,6 +30,8 @@ pub enum Sock {
 pub enum Op {
     /// Accept until cancelled, each connection into a free direct descriptor, whose slot is the result.
     AcceptMulti(Sock),
+    /// Accept one connection into a free direct descriptor, whose slot is the result.
+    Accept(Sock),
     /// Receive until EOF, an error, or no buffer; at most `limit` bytes where the kernel can limit it.
     Receive {
         /// Where from.
@@ -35,7 +41,8 @@ pub enum Op {
     },
     /// Send all of it: `MSG_WAITALL`, so that only an error or a cancel makes it short.
     Send(Sock, Box<Gather>),
-    /// Send its one chunk, a lease, from registered memory without a copy.
+    /// Send its one chunk, a lease, from registered memory without a copy. A lease is a part of one buffer, so such a send
+    /// is never larger than a buffer of the pool: 16 KiB as pools are by default.
     SendZeroCopy(Sock, Box<Gather>),
     /// Receive datagrams until cancelled.
     ReceiveDatagrams(Sock),
@@ -54,14 +61,13 @@ pub enum Op {
     Connect(Sock, SocketAddr),
     /// Say each time an eventfd becomes readable.
     PollMulti(&'static EventFd),
-    /// End everything that is in flight on a socket.
-    CancelAll(Sock),
     /// End the submission with this tag.
     Cancel(super::Tag),
     /// Send FIN. Always done by a worker thread of the kernel: for real half-closes only.
     Shutdown(Sock),
-    /// Make the close that follows a reset (`SO_LINGER` with 0 s). Direct descriptors only.
-    LingerZero(Sock),
+    /// Make the close of a direct descriptor that follows a reset (`SO_LINGER` with 0 s). Where the kernel cannot (feature
+    /// "resets"), nothing is submitted, no completion comes, and the close sends FIN.
+    LingerZero(u32),
     /// Close a direct descriptor. Silent when it works.
     Close(u32),
     /// Complete with `tag` on another ring. Silent when it works.
@@ -111,6 +117,7 @@ impl Sqe {
 /// Writes the entry for `op` and puts its memory into `held`.
 pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
     let sqe = match op {
+        Op::Accept(sock) => Sqe { file_index: FILE_INDEX_ALLOC, ..Sqe::on(sock, OP_ACCEPT) },
         Op::AcceptMulti(sock) => {
             Sqe { ioprio: ACCEPT_MULTISHOT, file_index: FILE_INDEX_ALLOC, ..Sqe::on(sock, OP_ACCEPT) }
         }
@@ -182,28 +189,12 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             op_flags: libc::POLLIN as u32,
             ..Sqe::on(Sock::Plain(event.as_fd().as_raw_fd()), OP_POLL_ADD)
         },
-        Op::CancelAll(sock) => {
-            let fixed = if matches!(sock, Sock::Direct(_)) { CANCEL_FD_FIXED } else { 0 };
-            let on = Sqe::on(sock, OP_ASYNC_CANCEL);
-            // The flag of a direct descriptor goes into the cancel flags; IOSQE_FIXED_FILE is refused here.
-            Sqe { flags: 0, op_flags: CANCEL_ALL | CANCEL_FD | fixed, ..on }
-        }
         Op::Cancel(of) => {
             let user_data = held.find(of.0).unwrap_or(of.0);
             Sqe { fd: -1, addr: user_data, opcode: OP_ASYNC_CANCEL, ..Sqe::default() }
         }
         Op::Shutdown(sock) => Sqe { len: libc::SHUT_WR as u32, ..Sqe::on(sock, OP_SHUTDOWN) },
-        Op::LingerZero(sock) => {
-            let linger = Box::new(libc::linger { l_onoff: 1, l_linger: 0 });
-            let sqe = Sqe {
-                off: u64::from(SOCKET_CMD_SETSOCKOPT),
-                addr: libc::SOL_SOCKET as u64 | (libc::SO_LINGER as u64) << 32,
-                file_index: size_of::<libc::linger>() as u32,
-                addr3: &raw const *linger as u64,
-                ..Sqe::on(sock, OP_URING_CMD)
-            };
-            return Sqe { user_data: held.keep(tag, Held::Linger(linger)), ..sqe };
-        }
+        Op::LingerZero(slot) => return linger_zero(Sock::Direct(slot), tag, held),
         Op::Close(slot) => {
             Sqe { opcode: OP_CLOSE, flags: SKIP_SUCCESS, file_index: slot + 1, ..Sqe::default() }
         }
@@ -219,6 +210,18 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
     Sqe { user_data: tag | mark, ..sqe }
 }
 
+pub(super) fn linger_zero(sock: Sock, tag: u64, held: &mut InFlight) -> Sqe {
+    let linger = Box::new(libc::linger { l_onoff: 1, l_linger: 0 });
+    let sqe = Sqe {
+        off: u64::from(SOCKET_CMD_SETSOCKOPT),
+        addr: libc::SOL_SOCKET as u64 | (libc::SO_LINGER as u64) << 32,
+        file_index: size_of::<libc::linger>() as u32,
+        addr3: &raw const *linger as u64,
+        ..Sqe::on(sock, OP_URING_CMD)
+    };
+    Sqe { user_data: held.keep(tag, Held::Linger(linger)), ..sqe }
+}
+
 pub(super) fn receive(sock: Sock, limit: u32, tag: u64, gifts: &Gifts) -> Sqe {
     let on = Sqe::on(sock, OP_RECV);
     let multi = if gifts.multishot { RECV_MULTISHOT } else { 0 };
@@ -227,6 +230,8 @@ pub(super) fn receive(sock: Sock, limit: u32, tag: u64, gifts: &Gifts) -> Sqe {
         flags: on.flags | BUFFER_SELECT,
         // POLL_FIRST spares the first try, which finds nothing: data that came before is seen by the poll.
         ioprio: POLL_FIRST | multi | bundle,
+        // A multishot takes 0 alone: the whole buffer. To the single receive of Linux 5.19 that is no byte.
+        len: if gifts.multishot { 0 } else { gifts.buffer_bytes },
         buf: GROUP,
         file_index: if gifts.limits { limit } else { 0 },
         user_data: tag,
@@ -283,8 +288,6 @@ const ACCEPT_MULTISHOT: u16 = 1 << 0;
 const FILE_INDEX_ALLOC: u32 = u32::MAX;
 const POLL_ADD_MULTI: u32 = 1 << 0;
 const CANCEL_ALL: u32 = 1 << 0;
-const CANCEL_FD: u32 = 1 << 1;
-const CANCEL_FD_FIXED: u32 = 1 << 3;
 const SOCKET_CMD_SETSOCKOPT: u32 = 3;
 const CANCEL_ANY: u32 = 1 << 2;
 

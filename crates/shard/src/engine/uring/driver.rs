@@ -161,7 +161,7 @@ impl<R: Ring> Driver<R> {
         if let Sock::Direct(slot) = sock {
             if abort {
                 // Done while it is submitted, so it comes before the close.
-                self.ring.push(Op::LingerZero(sock), tag(For::Forgotten, leg));
+                self.ring.push(Op::LingerZero(slot), tag(For::Forgotten, leg));
             }
             self.ring.push(Op::Close(slot), tag(For::Forgotten, leg));
         }
@@ -251,11 +251,20 @@ impl<R: Ring> Port for Driver<R> {
             return self.news.push_back(News::Closed(leg));
         };
         link.closing = Some(abort);
-        let (sock, pending) = (link.sock, link.pending);
-        if pending > 0 {
-            self.ring.push(Op::CancelAll(sock), tag(For::Forgotten, leg));
-        } else {
-            self.let_go(leg);
+        if link.pending == 0 {
+            return self.let_go(leg);
+        }
+        // Each by its tag: to cancel all that a direct descriptor has in flight takes Linux 6.0. A shutdown and datagrams on
+        // their way end by themselves; what else a plain descriptor has in flight is its connect.
+        let receiving = matches!(link.receive, Receive::Armed | Receive::Stopping);
+        let sending = link.send != Send::Idle;
+        let others = link.pending > u16::from(receiving) + u16::from(sending);
+        let connecting = others && link.fd.is_some() && !link.datagram;
+        let receive = if link.datagram { For::Datagrams } else { For::Receive };
+        for (what, in_flight) in [(receive, receiving), (For::Send, sending), (For::Connect, connecting)] {
+            if in_flight {
+                self.ring.push(Op::Cancel(tag(what, leg)), tag(For::Forgotten, leg));
+            }
         }
     }
 

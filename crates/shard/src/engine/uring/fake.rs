@@ -198,7 +198,7 @@ impl Ring for Fake {
             Op::AcceptMulti(_) => self.tally.accepts += 1,
             Op::PollMulti(_) => self.tally.polls += 1,
             Op::Cancel(_) => self.tally.cancels += 1,
-            Op::CancelAll(sock) | Op::LingerZero(sock) => _ = self.sockets.find(*sock),
+            Op::LingerZero(slot) => _ = self.sockets.find(Sock::Direct(*slot)),
             Op::Receive { sock, .. } => {
                 self.tally.receives += 1;
                 self.sockets.begin_receive(*sock);

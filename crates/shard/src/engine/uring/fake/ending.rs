@@ -6,6 +6,7 @@ use super::kernel::ECONNRESET;
 use super::rig::{Rig, Setting, WINDOW, echo, only_leg, zero_copy_echo};
 use super::services::{CONNECT, Carrier, Echo, Noted, Stubborn};
 use super::{Brings, Entry, Luck};
+use crate::seat::Port;
 use crate::service::{End, LegError};
 use crate::slab::Key;
 use linux::ring::Op;
@@ -65,6 +66,19 @@ fn a_descriptor_is_closed_after_its_last_completion_though_the_cancel_is_late() 
         assert!(!rig.socket(client).is_closed());
         rig.end();
         assert!(rig.socket(client).was_reset);
+    }
+}
+
+#[test]
+fn a_close_cancels_each_submission_that_is_in_flight_and_no_other() {
+    for (said, cancels) in [(&b""[..], 1), (b"more than its window", 2)] {
+        let mut rig = echo(Luck::default());
+        let client = rig.client(4);
+        rig.say(client, said);
+        let leg = only_leg(&mut rig);
+        let before = rig.ring().tally.cancels;
+        rig.uring.driver.close(leg, true);
+        assert_eq!(rig.ring().tally.cancels, before + cancels);
     }
 }
 

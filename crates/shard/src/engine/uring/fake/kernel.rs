@@ -4,13 +4,13 @@ use super::socket::Id;
 use super::{Brings, Entry, Fake, Request, What};
 use linux::Chunk;
 use linux::Gather;
-use linux::ring::{Op, Tag};
+use linux::ring::{Op, Sock, Tag};
 
 impl Fake {
     /// Takes one submission in; what needs no time is done at once.
     pub(super) fn submit(&mut self, op: Op, tag: Tag) {
         let (socket, what) = match op {
-            Op::AcceptMulti(_) => (None, What::Accept),
+            Op::AcceptMulti(_) | Op::Accept(_) => (None, What::Accept),
             Op::Receive { sock, limit } => {
                 let limit = if limit > 0 { limit } else { u32::MAX };
                 let left = limit.min(self.luck.receive_limit.unwrap_or(u32::MAX));
@@ -31,19 +31,11 @@ impl Fake {
             Op::ReceiveDatagrams(_) => (None, What::Datagrams),
             Op::SendTo { peer, chunk, .. } => (None, What::SendTo { peer, chunk }),
             Op::Cancel(of) => {
-                let found = self.cancel_where(|request| request.tag == of, 1);
-                return self.complete(tag, found.min(0), false, Brings::Nothing, None);
+                let result = self.cancel(of);
+                return self.complete(tag, result, false, Brings::Nothing, None);
             }
-            Op::CancelAll(sock) => {
-                // A plain descriptor may be gone by now, where its last completion came in the same turn.
-                let found = match self.sockets.find_open(sock) {
-                    None => -EBADF,
-                    Some(id) => self.cancel_where(|request| request.socket == Some(id), usize::MAX),
-                };
-                return self.complete(tag, found, false, Brings::Nothing, None);
-            }
-            Op::LingerZero(sock) => {
-                let id = self.sockets.find(sock);
+            Op::LingerZero(slot) => {
+                let id = self.sockets.find(Sock::Direct(slot));
                 self.socket(id).linger_zero = true;
                 return self.complete(tag, 0, false, Brings::Nothing, None);
             }
@@ -57,28 +49,16 @@ impl Fake {
         self.requests.push(Request { tag, socket, what, rests, cancel: None });
     }
 
-    /// Cancels at most `most` requests; answers as io_uring_prep_cancel(3): how many, or `-EALREADY` where one could not be
-    /// stopped at once, or `-ENOENT`.
-    fn cancel_where(&mut self, which: impl Fn(&Request) -> bool, most: usize) -> i32 {
-        let mut found = 0;
-        let mut late = false;
-        for index in 0..self.requests.len() {
-            let request = &self.requests[index];
-            let stoppable = !matches!(request.what, What::Notification { .. } | What::Shutdown);
-            if !stoppable || found as usize >= most || !which(request) {
-                continue;
-            }
-            found += 1;
-            let delay = if self.unlucky(self.luck.late_cancel) { 1 + self.random.below(3) as u32 } else { 0 };
-            late |= delay > 0;
-            let cancel = &mut self.requests[index].cancel;
-            *cancel = Some(cancel.map_or(delay, |left| left.min(delay)));
-        }
-        match found {
-            0 => -ENOENT,
-            _ if late => -EALREADY,
-            _ => found,
-        }
+    /// Cancels one request; answers as io_uring_prep_cancel(3): 0, or `-EALREADY` where it could not be stopped at once, or
+    /// `-ENOENT`.
+    fn cancel(&mut self, of: Tag) -> i32 {
+        let stoppable = |what: &What| !matches!(what, What::Notification { .. } | What::Shutdown);
+        let found = self.requests.iter().position(|request| request.tag == of && stoppable(&request.what));
+        let Some(index) = found else { return -ENOENT };
+        let delay = if self.unlucky(self.luck.late_cancel) { 1 + self.random.below(3) as u32 } else { 0 };
+        let cancel = &mut self.requests[index].cancel;
+        *cancel = Some(cancel.map_or(delay, |left| left.min(delay)));
+        if delay > 0 { -EALREADY } else { 0 }
     }
 
     fn complete(&mut self, tag: Tag, result: i32, more: bool, with: Brings, ends: Option<Id>) {
@@ -283,7 +263,6 @@ fn gather_of(request: &mut Request) -> Box<Gather> {
 
 const ENOENT: i32 = 2;
 const EINTR: i32 = 4;
-const EBADF: i32 = 9;
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOBUFS: i32 = 105;

@@ -138,22 +138,18 @@ impl Sockets {
 
     /// The socket that a submission names.
     pub(super) fn find(&self, sock: Sock) -> Id {
-        self.find_open(sock).unwrap_or_else(|| panic!("{sock:?} is used after its close"))
-    }
-
-    /// The same, unless it was closed.
-    pub(super) fn find_open(&self, sock: Sock) -> Option<Id> {
-        match sock {
+        let open = match sock {
             Sock::Direct(slot) => match self.slots[slot as usize] {
                 Slot::Used(id) | Slot::Closing(id) => Some(id),
                 Slot::Free => None,
             },
             Sock::Plain(fd) => {
                 let of = |socket: &Socket| socket.plain.as_ref().is_some_and(|(number, _)| *number == fd);
-                let index = self.all.iter().rposition(of)?;
-                Some(Id(index)).filter(|_| !self.all[index].is_closed())
+                let index = self.all.iter().rposition(of);
+                index.map(Id).filter(|id| !self.all[id.0].is_closed())
             }
-        }
+        };
+        open.unwrap_or_else(|| panic!("{sock:?} is used after its close"))
     }
 
     /// A submission on a socket.
