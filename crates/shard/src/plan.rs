@@ -74,7 +74,9 @@ pub use linux::net::Transport;
 /// When a send goes out by `SEND_ZC` from registered memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZeroCopy {
-    /// From 32 KiB on; given up on a leg whose sends the kernel reports as copied (loopback and veth always do).
+    /// From 32 KiB on; given up on a leg whose sends the kernel reports as copied (loopback and veth always do). Such a
+    /// send is a part of one receive buffer, so it takes buffers of 32 KiB or more: with those of 16 KiB that are the
+    /// default it never happens.
     Auto,
     /// Never.
     Off,
