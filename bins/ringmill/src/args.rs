@@ -76,8 +76,16 @@ impl Args {
                 field.read(word).map_err(wrong)?;
             }
         }
-        config.check()?;
+        self.of_file(config.check())?;
         Ok(config)
+    }
+
+    /// The answer, with the file named in a mistake that was found after reading it, and the flags where they could have
+    /// made it.
+    pub(crate) fn of_file<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
+        let Some(path) = &self.file else { return answer };
+        let flags = if self.flags.is_empty() { "" } else { " and the flags over it" };
+        answer.map_err(|failure| failure.at(&format!("{}{flags}", path.display())))
     }
 }
 

@@ -251,7 +251,7 @@ mod tests {
             caps.io_uring.cure = Some("ask the admin".into());
         };
         check(refused, "ask the admin");
-        check(|caps| caps.limits.memlock_bytes_soft = Some(1 << 20), "`ulimit -l` of 4.0 MiB, not 1.0 MiB");
+        check(|caps| caps.limits.memlock_bytes_soft = Some(1 << 20), "`ulimit -l` of 8.0 MiB, not 1.0 MiB");
         check(|caps| caps.limits.nofile_hard = Some(4096), "`ulimit -Hn 100000`, not 4,096");
         check(|caps| caps.limits.somaxconn = Some(128), "net.core.somaxconn=4096`, not 128");
         check(|caps| caps.cores.cgroup_quota = Some(1.5), "2 cores, not 1.5");

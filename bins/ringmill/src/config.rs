@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use linux::net::Arrival;
 use linux::pool;
 use shard::plan::ZeroCopy;
 
@@ -211,6 +212,29 @@ impl fmt::Display for RecvBuffers {
     }
 }
 
+impl RecvBuffers {
+    /// Bytes of all of them.
+    pub(crate) fn total(&self) -> u64 {
+        u64::from(self.count) * u64::from(self.bytes)
+    }
+
+    /// As many of this size as `bytes` hold, or none where that is fewer than the least.
+    pub(crate) fn fewer(self, bytes: u64) -> Option<RecvBuffers> {
+        let most = (bytes / u64::from(self.bytes)).min(self.count.into());
+        (most >= 2).then(|| RecvBuffers { count: 1 << most.ilog2(), ..self })
+    }
+
+    /// The longest datagram that fits one buffer, behind what the kernel says about it; longer ones are dropped.
+    pub(crate) fn datagram_max(&self) -> u32 {
+        (self.bytes - DATAGRAM_HEAD_BYTES).min(UDP_BYTES_MAX)
+    }
+}
+
+/// In front of a datagram's payload: io_uring's header, room for the sender's address, and for the one that it came to.
+const DATAGRAM_HEAD_BYTES: u32 = 16 + 32 + Arrival::CONTROL_BYTES as u32;
+/// The most that a datagram of IPv4 carries: 65,535 bytes less the heads of IP and UDP (udp(7)).
+const UDP_BYTES_MAX: u32 = 65_507;
+
 /// When a send goes out without a copy: `auto`, `off`, or from so many bytes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ZeroCopyBytes(pub(crate) ZeroCopy);
@@ -307,6 +331,17 @@ mod tests {
         check("4x8192MiB", None);
         check("16KiB", None);
         check("x", None);
+    }
+
+    #[test]
+    fn the_longest_datagram_is_a_buffer_less_its_head_or_what_udp_carries() {
+        let check = |text: &str, expected: u32| {
+            assert_eq!(text.parse::<RecvBuffers>().expect("a literal").datagram_max(), expected, "{text}");
+        };
+        check("2x1KiB", 936);
+        check("256x16KiB", 16_296);
+        check("2x64KiB", 65_448);
+        check("2x128KiB", 65_507);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use linux::cpu::{self, CoresSpec};
 
 use crate::failure::Failure;
+use crate::table::counted;
 
 /// The cores as typed: `all`, `physical` or a list.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -46,8 +47,12 @@ fn choose_among(
     if let Shards::Count(count) = shards {
         let count = usize::from(count);
         if count > found.len() {
-            let what =
-                format!("{count} shards need {count} cores and there are {}: {}", found.len(), list(&found));
+            let are = if found.len() == 1 { "is" } else { "are" };
+            let what = format!(
+                "{count} shards need {count} cores and there {are} {}: {}",
+                found.len(),
+                list(&found)
+            );
             return Err(Failure::usage(what).cure(format!("`--shards {}`", found.len())));
         }
         found.truncate(count);
@@ -57,13 +62,14 @@ fn choose_among(
     };
     let granted = format!("the cgroup (cpu.max) grants the time of {quota} cores");
     if shards != Shards::Auto || matches!(cores.0, CoresSpec::List(_)) {
-        let warning = format!("{granted}, fewer than the {} shards asked for: expect stalls", found.len());
+        let warning =
+            format!("{granted}, fewer than the {} asked for: expect stalls", counted(found.len(), "shard"));
         return Ok(Choice { cores: found, warning: Some(warning) });
     }
     // Rounded down: a shard more than there is time for would be stopped by the cgroup in the middle of a turn.
     let before = found.len();
     found.truncate((quota as usize).max(1));
-    let warning = format!("{granted} of {before}: {} shards", found.len());
+    let warning = format!("{granted} of {before}: {}", counted(found.len(), "shard"));
     Ok(Choice { cores: found, warning: Some(warning) })
 }
 

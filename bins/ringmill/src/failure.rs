@@ -43,6 +43,14 @@ impl Failure {
         Failure { cure, ..self }
     }
 
+    /// The same about `place`, where it is one that cannot be meant: what the machine refuses is no mistake of a place.
+    pub(crate) fn at(self, place: &str) -> Failure {
+        match self.exit {
+            Exit::Usage => Failure { what: format!("{place}: {}", self.what), ..self },
+            Exit::Runtime => self,
+        }
+    }
+
     /// The exit code that goes with it.
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
@@ -65,7 +73,7 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Ring(error) => Failure::runtime(error.to_string()).cure_if(error.cure()),
             EngineError::Linux(error) => error.into(),
-            EngineError::Plan(what) => Failure::usage(what),
+            EngineError::Plan(what) => Failure::usage(what).cure("`ringmill --help`"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Walks the parsed document by the catalogue in `knobs.rs` rather than by a derived struct: so a wrong value, too, is
 //! reported by its own line and column, and a new knob is a key of the file by being in the table.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -19,17 +19,23 @@ use crate::knobs::{Field, KNOBS, Knob};
 /// Reads the file at `path` over `config`. Errors: `PATH:LINE:COLUMN: what is wrong`.
 pub(crate) fn read(path: &Path, config: &mut Config) -> Result<(), Failure> {
     let name = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|why| {
+    let wrong = |why: &dyn Display| {
         Failure::usage(format!("{name}: {why}")).cure("`--config FILE` with a file that can be read")
-    })?;
-    parse(&name, &text, config)
+    };
+    // Opening a pipe that nobody writes to would wait for ever.
+    if fs::metadata(path).map_err(|why| wrong(&why))?.is_file() {
+        let text = fs::read_to_string(path).map_err(|why| wrong(&why))?;
+        parse(&name, &text, config)
+    } else {
+        Err(wrong(&"this is no regular file"))
+    }
 }
 
 /// Reads `text`, which is called `name` in errors, over `config`.
 fn parse(name: &str, text: &str, config: &mut Config) -> Result<(), Failure> {
     let wrong = |mistake: Mistake| {
         let (line, column) = position(text, mistake.at);
-        Failure::usage(format!("{name}:{line}:{column}: {}", mistake.what)).cure_if(mistake.cure)
+        Failure::usage(format!("{name}:{line}:{column}: {}", mistake.what)).cure(mistake.cure)
     };
     let document = DeTable::parse(text).map_err(|error| wrong(Mistake::of_syntax(&error)))?;
     // The table is sorted by key; people look for the first mistake from the top.
@@ -45,16 +51,22 @@ fn parse(name: &str, text: &str, config: &mut Config) -> Result<(), Failure> {
 struct Mistake {
     at: usize,
     what: String,
-    cure: Option<String>,
+    cure: String,
 }
 
 impl Mistake {
     fn at(span: Range<usize>, what: impl Into<String>) -> Mistake {
-        Mistake { at: span.start, what: what.into(), cure: None }
+        Mistake {
+            at: span.start,
+            what: what.into(),
+            cure: "`ringmill --help` for what each key takes".into(),
+        }
     }
 
     fn of_syntax(error: &toml::de::Error) -> Mistake {
-        Mistake::at(error.span().unwrap_or(0..0), error.message().replace('\n', ", "))
+        let what = error.message().replace('\n', ", ");
+        let cure = "a file as `ringmill --print-config` writes it".into();
+        Mistake { at: error.span().map_or(0, |span| span.start), what, cure }
     }
 }
 
@@ -70,7 +82,7 @@ fn set(
             None => "`ringmill --print-config` for every key there is".to_string(),
         };
         let what = format!("unknown key `{name}`");
-        return Err(Mistake { at: key.span().start, what, cure: Some(cure) });
+        return Err(Mistake { at: key.span().start, what, cure });
     };
     let mut field = (knob.field)(config);
     let Field::Words(words) = &mut field else {

@@ -229,7 +229,7 @@ pub(crate) const KNOBS: &[Knob] = &[
         value: "COUNTxSIZE",
         what: "Receive buffers of each shard: count and bytes, both powers of two, such as 128x16KiB",
         why: "More when `enobufs` grows in the report; small enough to stay in the core's cache. Sizes 1KiB to 1MiB, \
-              2 to 32768 of them.",
+              2 to 32768 of them. A datagram must fit one, less some 90 bytes, or udp-echo:// drops it.",
         field: |config| Field::Word(&mut config.recv_buffers),
     },
     Knob {

@@ -10,6 +10,8 @@ mod cores;
 mod failure;
 mod file;
 mod knobs;
+mod lock;
+mod memory;
 mod report;
 mod run;
 mod services;
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 use args::Asked;
 use caps::Caps;
 use failure::Failure;
-use table::say;
+use table::tell;
 
 fn main() -> ExitCode {
     match answer() {
@@ -36,12 +38,12 @@ fn main() -> ExitCode {
 
 fn answer() -> Result<(), Failure> {
     match args::read(std::env::args_os())? {
-        Asked::Serve(args) => run::serve(&args.config()?)?,
-        Asked::Check(args) => say(&run::check(&args.config()?)?),
-        Asked::PrintConfig(args) => say(&file::print(&args.config()?)),
-        Asked::Caps { json: true } => say(&Caps::ask()?.json()),
-        Asked::Caps { json: false } => say(&Caps::ask()?.text()),
-        Asked::Show(text) => say(&text),
+        Asked::Serve(args) => args.of_file(run::serve(&args.config()?))?,
+        Asked::Check(args) => tell(&args.of_file(run::check(&args.config()?))?)?,
+        Asked::PrintConfig(args) => tell(&file::print(&args.config()?))?,
+        Asked::Caps { json: true } => tell(&Caps::ask()?.json())?,
+        Asked::Caps { json: false } => tell(&Caps::ask()?.text())?,
+        Asked::Show(text) => tell(&text)?,
     }
     Ok(())
 }

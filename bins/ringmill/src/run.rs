@@ -18,6 +18,8 @@ use shard::plan::{Control, Listen, Plan, Running};
 use crate::config::{Config, Engine};
 use crate::cores::{self, Choice};
 use crate::failure::{Failure, warn};
+use crate::lock::Locks;
+use crate::memory;
 use crate::report::Report;
 use crate::services;
 use crate::table::{self, Start};
@@ -31,8 +33,11 @@ pub(crate) fn check(config: &Config) -> Result<String, Failure> {
     let choice = cores::choose(&config.cores, config.shards)?;
     check_report(config)?;
     check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
-    let (listeners, shards) = (config.listen.len(), choice.cores.len());
-    Ok(format!("ok: {listeners} listeners, {shards} shards on cores {}\n", cores::list(&choice.cores)))
+    memory::check(config, choice.cores.len())?;
+    let listeners = table::counted(config.listen.len(), "listener");
+    let shards = table::counted(choice.cores.len(), "shard");
+    let cores = if choice.cores.len() == 1 { "core" } else { "cores" };
+    Ok(format!("ok: {listeners}, {shards} on {cores} {}\n", cores::list(&choice.cores)))
 }
 
 /// Serves until a signal ends it, then drains and reports. Errors: why it could not start.
@@ -42,19 +47,22 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     let choice = cores::choose(&config.cores, config.shards)?;
     check_report(config)?;
     check_descriptors(config, choice.cores.len(), limits::raise_nofile()?.soft)?;
-    config.listen.iter().try_for_each(probe)?;
-
+    memory::check(config, choice.cores.len())?;
     let running = start(config, &choice)?;
     announce(config, &choice, &running);
-    tell(Stage::Ready);
+    let mut manager = Manager::default();
+    manager.tell(Stage::Ready);
     wait(config, &signals, &running)?;
     running.control().drain();
-    tell(Stage::Stopping);
+    manager.tell(Stage::Stopping);
     drain(&signals, &running)?;
     finish(config, &Report::last(&running.join()))
 }
 
 fn start(config: &Config, choice: &Choice) -> Result<Running, Failure> {
+    // Until all listeners are bound: from then on the probe of another Ringmill finds them.
+    let _locks = Locks::take(&config.listen)?;
+    config.listen.iter().try_for_each(probe)?;
     let plan = plan(config, choice);
     let services = services::of(config)?;
     let shared = Arc::clone(&services);
@@ -133,16 +141,29 @@ fn announce(config: &Config, choice: &Choice, running: &Running) {
         listen: &config.listen,
         addresses: running.addresses(),
         seats: running.seats(),
+        datagram_max: config.recv_buffers.datagram_max(),
         connections_max: config.connections_max as usize,
         notes: &notes,
     };
     table::say_under(&format!("ringmill {} serves", env!("CARGO_PKG_VERSION")), &start.text());
 }
 
-/// Tells the service manager. One that cannot be told is no reason not to serve.
-fn tell(stage: Stage) {
-    if let Err(error) = notify(stage) {
-        warn(&error.to_string());
+/// The service manager, if there is one, and what it was that kept us from telling it last.
+#[derive(Default)]
+struct Manager {
+    complaint: Option<String>,
+}
+
+impl Manager {
+    /// One that cannot be told is no reason not to serve: a warning, and the same one only once.
+    fn tell(&mut self, stage: Stage) {
+        // Set and empty is how a script says that there is none.
+        let is_there = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
+        let complaint = notify(stage).err().filter(|_| is_there).map(|error| error.to_string());
+        if let Some(new) = complaint.as_ref().filter(|_| complaint != self.complaint) {
+            warn(new);
+        }
+        self.complaint = complaint;
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Plain words in plain columns; the only decoration is a bold first line where a terminal reads it.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 
 use shard::plan::SeatInfo;
 
+use crate::failure::Failure;
 use crate::url::{Form, Kind, Relay, Url};
 
 /// What is said at the start.
@@ -17,6 +18,8 @@ pub(crate) struct Start<'a> {
     pub(crate) addresses: &'a [SocketAddr],
     /// What each shard got.
     pub(crate) seats: &'a [SeatInfo],
+    /// The longest datagram that fits a receive buffer.
+    pub(crate) datagram_max: u32,
     /// The bound on connections that was asked for.
     pub(crate) connections_max: usize,
     /// What else there is to know, a line each.
@@ -29,7 +32,7 @@ impl Start<'_> {
         let mut rows: Vec<Vec<String>> = Vec::new();
         for (url, address) in self.listen.iter().zip(self.addresses) {
             let bound = Url { address: *address, ..url.clone() };
-            rows.push(vec![bound.to_string(), offer(&url.kind).into()]);
+            rows.push(vec![bound.to_string(), self.offer(&url.kind)]);
         }
         for (index, seat) in self.seats.iter().enumerate() {
             let core = seat.core.map_or("no core of its own".into(), |core| format!("core {core}"));
@@ -61,6 +64,20 @@ impl Start<'_> {
         lines
     }
 
+    /// What a client finds there.
+    fn offer(&self, kind: &Kind) -> String {
+        match kind {
+            Kind::Http => "/  /ping  /echo  /bytes/N  /users/ID  /health".into(),
+            Kind::Echo => "sends back what it gets".into(),
+            Kind::UdpEcho => {
+                format!("sends back datagrams of up to {} bytes", thousands(self.datagram_max.into()))
+            }
+            Kind::Relay(Relay { form: Form::Machine, .. }) => "carries on, as a state machine".into(),
+            Kind::Relay(Relay { form: Form::Task, .. }) => "carries on, as an async task".into(),
+            Kind::Admin => "/metrics  /health  /ready  /caps".into(),
+        }
+    }
+
     fn bound(&self) -> Option<String> {
         let least = self.seats.iter().map(|seat| seat.connections_max).min()?;
         (least < self.connections_max).then(|| {
@@ -88,17 +105,6 @@ impl Start<'_> {
     }
 }
 
-/// What a client finds there.
-fn offer(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Http => "/  /ping  /echo  /bytes/N  /users/ID  /health",
-        Kind::Echo | Kind::UdpEcho => "sends back what it gets",
-        Kind::Relay(Relay { form: Form::Machine, .. }) => "carries on, as a state machine",
-        Kind::Relay(Relay { form: Form::Task, .. }) => "carries on, as an async task",
-        Kind::Admin => "/metrics  /health  /ready  /caps",
-    }
-}
-
 /// An address to type into a client: a wildcard is reached by loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
@@ -108,10 +114,22 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Prints `text` on standard output. A reader that has gone (`| head`) wanted no more, and is no reason to stop serving.
-pub(crate) fn say(text: &str) {
+/// Prints `text`, which was asked for, on standard output. A reader that has gone (`| head`) wanted no more. Errors: it could
+/// not be written, to a full disk for one.
+pub(crate) fn tell(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            let failure = Failure::runtime(format!("standard output: {why}"));
+            Err(failure.cure("somewhere else to write to"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same while serving: an answer that cannot be written is no reason to stop.
+pub(crate) fn say(text: &str) {
+    let _ = tell(text);
 }
 
 /// The same under a headline, which a terminal shows in bold.
@@ -144,6 +162,12 @@ pub(crate) fn thousands(number: u64) -> String {
     groups.join(",")
 }
 
+/// `1 shard`, `2 shards`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Bytes in the largest binary unit that leaves a number of at least one: `1.5 MiB`.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -171,6 +195,7 @@ mod tests {
     fn numbers_are_written_for_people() {
         let written = [0, 999, 1000, 1_234_567].map(thousands);
         assert_eq!(written, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 2].map(|count| counted(count, "shard")), ["0 shards", "1 shard", "2 shards"]);
         let written = [0, 1023, 1024, 1_572_864, u64::MAX].map(bytes);
         assert_eq!(written, ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "16384.0 PiB"]);
     }

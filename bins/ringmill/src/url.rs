@@ -106,6 +106,7 @@ impl FromStr for Url {
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let address = address(place.strip_suffix('/').unwrap_or(place))?;
+        check_scope(address)?;
         let mut query = Query::parse(query)?;
         let v6only = query.take("v6only", |word| word.parse().map_err(|_| "true or false"))?.unwrap_or(false);
         let kind = match scheme {
@@ -149,6 +150,7 @@ fn relay(query: &mut Query<'_>) -> Result<Relay, String> {
     let Some(to) = query.take("to", |word| address(word).map_err(|_| "ADDR:PORT"))? else {
         return Err("a relay needs `?to=ADDR:PORT`".into());
     };
+    check_scope(to)?;
     if to.port() == 0 || to.ip().is_unspecified() {
         return Err(format!("`to={to}` is no address to connect to"));
     }
@@ -176,6 +178,16 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         Some(("localhost", port)) => named(Ipv4Addr::LOCALHOST.into(), port),
         Some(("*", port)) => named(Ipv6Addr::UNSPECIFIED.into(), port),
         _ => text.parse().map_err(|_| wrong()),
+    }
+}
+
+/// Such addresses mean nothing without an interface, and sockets here are bound and connected without one.
+fn check_scope(address: SocketAddr) -> Result<(), String> {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => Err(format!(
+            "{address} is link-local, and would need a scope id (%INTERFACE), which is not supported"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -261,6 +273,9 @@ mod tests {
         check("http://example.org:80", "no address");
         check("http://localhost:65536", "no address");
         check("http://[::1:80", "no address");
+        check("http://[fe80::1]:8899", "[fe80::1]:8899 is link-local");
+        check("http://[fe80::1%2]:8899", "[fe80::1%2]:8899 is link-local");
+        check("relay://127.0.0.1:1?to=[fe80::1]:80", "[fe80::1]:80 is link-local");
         check("http://127.0.0.1:80/path", "no address");
         check("http://127.0.0.1:80?to=1.1.1.1:1", "`http://` has no option `to`");
         check("http://127.0.0.1:80?v6only=true", "IPv4");

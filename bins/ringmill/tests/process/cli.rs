@@ -1,6 +1,7 @@
 //! What the program says before it serves: help, refusals with their cures, configurations, capabilities.
 
 use std::fs;
+use std::process::Command;
 
 use crate::support::{Home, check_refusal, ringmill, run, said};
 use serde_json::Value;
@@ -37,7 +38,7 @@ fn a_file_is_checked_and_its_first_mistake_is_named_by_line_and_column() {
     let good = home.write("good.toml", "listen = ['http://127.0.0.1:0']\nspin-us = 5\n");
     let (code, out, err) = said(run(&["check", &good]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(out.starts_with("ok: 1 listeners, "), "{out}");
+    assert!(out.starts_with("ok: 1 listener, "), "{out}");
 
     let bad = home.write("bad.toml", "spin-us = 5\n\nthreads = 1\n");
     let what = format!("{bad}:3:1: unknown key `threads`");
@@ -46,6 +47,71 @@ fn a_file_is_checked_and_its_first_mistake_is_named_by_line_and_column() {
     check_refusal(run(&["check", &typo]), 2, "typo.toml:1:3: unknown key `drian-ms`", "`drain-ms`");
     let cores = home.write("cores.toml", "cores = '1023'\n");
     check_refusal(run(&["check", &cores]), 2, "core 1023 is not among the allowed cores", "`--cores ");
+}
+
+#[test]
+fn a_mistake_that_is_found_after_reading_a_file_names_the_file() {
+    let home = Home::new();
+    let check = |text: &str, what: &str| {
+        let file = home.write("f.toml", text);
+        check_refusal(run(&["check", &file]), 2, &format!("f.toml: {what}"), "");
+        check_refusal(run(&["--config", &file]), 2, &format!("f.toml: {what}"), "");
+    };
+    check("listen = []", "there is nothing to listen on");
+    check("listen = ['admin://0.0.0.0:0']", "admin://0.0.0.0:0 would show metrics to other machines");
+    check("cores = '1023'", "core 1023 is not among the allowed cores");
+    check("shards = 4096", "4096 shards need 4096 cores");
+    check("report = '/nonexistent/report.json'", "the report cannot be written");
+    let value = home.write("value.toml", "spin-us = -1");
+    check_refusal(run(&["check", &value]), 2, "value.toml:1:11: ", "`ringmill --help`");
+    let syntax = home.write("syntax.toml", "spin-us = ");
+    check_refusal(run(&["check", &syntax]), 2, "syntax.toml:1:11: ", "`ringmill --print-config`");
+    let good = home.write("good.toml", "listen = ['http://127.0.0.1:0']");
+    let output = run(&["--config", &good, "--listen", "admin://0.0.0.0:0"]);
+    check_refusal(output, 2, "good.toml and the flags over it: admin://0.0.0.0:0 would", "`--admin-public`");
+}
+
+#[test]
+fn a_pipe_is_no_configuration_and_nobody_waits_for_its_writer() {
+    let home = Home::new();
+    let pipe = home.path("pipe").display().to_string();
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    for args in [["check", &pipe], ["--config", &pipe]] {
+        check_refusal(run(&args), 2, "pipe: this is no regular file", "--config FILE");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error_unless_its_reader_has_gone() {
+    for args in [&["--help"][..], &["--version"], &["--print-config"], &["caps"], &["caps", "--json"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
+        let output = ringmill().args(args).stdout(full).output().expect("ringmill starts");
+        check_refusal(output, 1, "standard output: No space left on device", "");
+
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = ringmill().args(args).stdout(writer).output().expect("ringmill starts");
+        assert_eq!(said(output), (Some(0), String::new(), String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn receive_buffers_that_memory_cannot_hold_are_refused_before_the_start() {
+    let home = Home::new();
+    let meminfo = fs::read_to_string("/proc/meminfo").expect("proc is mounted");
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")).expect("a line MemTotal");
+    let kib: u64 = total.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+    if kib >= 32 << 20 {
+        #[expect(clippy::print_stderr, reason = "a test that skips says so")]
+        {
+            eprintln!("skipped: this machine has room for the most buffers of a shard");
+        }
+        return;
+    }
+    let file = home.write("f.toml", "recv-buffers = '32768x1MiB'\nshards = 1\n");
+    for args in [["check", &file], ["--config", &file]] {
+        check_refusal(run(&args), 1, "32768x1024KiB on 1 shard are 32.0 GiB", "`--recv-buffers ");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! line with its cure.
 
 use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 
 use crate::support::{Home, SMALL, Server, check_echo, check_refusal, get, is_root, ringmill, run};
@@ -29,6 +31,16 @@ fn a_port_that_another_ringmill_has_is_not_shared_with_it() {
         check_refusal(output, 1, &format!("address {address} is in use"), "another port");
     }
     check_echo(&mut first.connect("echo"), b"the first one goes on");
+}
+
+#[test]
+fn an_address_at_which_another_ringmill_is_about_to_listen_is_in_use() {
+    // An address of its own: no connection of another test takes the port meanwhile.
+    let free = TcpListener::bind("127.77.7.8:0").and_then(|free| free.local_addr()).expect("a free port");
+    let name = SocketAddr::from_abstract_name(format!("ringmill/tcp/{free}")).expect("a short name");
+    let _about_to = UnixDatagram::bind_addr(&name).expect("nobody else has the address");
+    let output = run(&["--listen", &format!("echo://{free}")]);
+    check_refusal(output, 1, &format!("address {free} is in use"), "another port");
 }
 
 #[test]
@@ -70,16 +82,17 @@ fn too_few_descriptors_to_start_are_named_with_the_number_that_would_do() {
     );
 }
 
-/// Runs as a plain user, who has no capabilities: as root by becoming one, else by being one.
-fn as_plain_user(command: &mut Command) -> &mut Command {
-    if is_root() { sandbox::as_user(command, 65_534) } else { command }
+/// Runs as a plain user, who has no capabilities: as root by becoming the one with this id, else by being one. Locked memory is
+/// counted for each user, so each test has its own.
+fn as_plain_user(command: &mut Command, id: u32) -> &mut Command {
+    if is_root() { sandbox::as_user(command, id) } else { command }
 }
 
 #[test]
 fn a_plain_user_with_the_default_locked_memory_is_served() {
     let home = Home::new();
     let mut command = Command::new(home.program());
-    sandbox::limit_memlock(as_plain_user(command.args(SMALL)), 8 << 20);
+    sandbox::limit_memlock(as_plain_user(command.args(SMALL), 65_534), 8 << 20);
     let server = Server::start(&mut command);
     assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));
     check_echo(&mut server.connect("echo"), &[1; 50_000]);
@@ -90,7 +103,7 @@ fn a_plain_user_with_the_default_locked_memory_is_served() {
 fn a_plain_user_with_less_locked_memory_than_buffers_is_served_and_told_what_is_missing() {
     let home = Home::new();
     let mut command = Command::new(home.program());
-    sandbox::limit_memlock(as_plain_user(command.args(SMALL)), 1 << 20);
+    sandbox::limit_memlock(as_plain_user(command.args(SMALL), 65_533), 1 << 20);
     let server = Server::start(&mut command);
     assert!(server.table.lines().any(|line| line.starts_with("missing ")), "{}", server.table);
     assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));

@@ -128,6 +128,28 @@ fn the_service_manager_is_told_when_it_serves_and_when_it_stops() {
     assert_eq!((told(&manager).as_str(), status.success()), ("STOPPING=1", true));
 }
 
+#[test]
+fn an_empty_notify_socket_is_none_and_a_manager_that_is_gone_is_warned_of_once() {
+    for (name, warnings) in [("", 0), ("/nonexistent/notify", 1)] {
+        let server = Server::start(ringmill().args(SMALL).env("NOTIFY_SOCKET", name));
+        let err = server.terminate_for_errors();
+        assert_eq!(err.lines().count(), warnings, "{name}: {err}");
+    }
+}
+
+#[test]
+fn a_datagram_as_long_as_the_table_says_comes_back_and_a_longer_one_does_not() {
+    let server = Server::with(&["--listen", "udp-echo://127.0.0.1:0", "--shards", "1"]);
+    assert!(server.table.contains("up to 16,296 bytes"), "{}", server.table);
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    udp.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    for bytes in [16_297, 16_296] {
+        udp.send_to(&vec![7; bytes], server.address("udp-echo")).expect("sent");
+    }
+    let mut back = [0; 20_000];
+    assert_eq!(udp.recv(&mut back).expect("the shorter comes back"), 16_296);
+}
+
 /// A server that was told to stop while `streams` have sent the head of a request and a part of its body.
 fn stopping_amid_requests(home: &Home, count: usize, flags: &[&str]) -> (Server, Vec<TcpStream>) {
     let mut command = ringmill();

@@ -111,6 +111,15 @@ impl Server {
         (self.child.wait().expect("a child of ours"), rest)
     }
 
+    /// Asks it to end and waits: what it said on standard error.
+    pub(crate) fn terminate_for_errors(mut self) -> String {
+        self.signal("TERM");
+        let mut err = String::new();
+        let stderr = self.child.stderr.as_mut().expect("it was piped");
+        stderr.read_to_string(&mut err).expect("ringmill prints text");
+        err
+    }
+
     /// Asks it to end and waits.
     pub(crate) fn terminate(self) -> (ExitStatus, String) {
         self.signal("TERM");
@@ -174,7 +183,9 @@ impl Home {
     /// The program where every user may run it: the build may stand in a home that only its owner can enter.
     pub(crate) fn program(&self) -> PathBuf {
         let copy = self.path("ringmill");
-        fs::copy(env!("CARGO_BIN_EXE_ringmill"), &copy).expect("the program was built");
+        // By another process: one that this one forks meanwhile would have the copy open for writing, and it could not be run.
+        let status = Command::new("cp").arg(env!("CARGO_BIN_EXE_ringmill")).arg(&copy).status();
+        assert!(status.expect("cp(1)").success(), "the program was built");
         for path in [Path::new(&self.0), &copy] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("files of our own");
         }
