@@ -43,6 +43,8 @@ pub(crate) struct Desk<N: Send> {
     pub(crate) exact: Option<(u64, Token)>,
     pub(crate) draining: bool,
     pub(crate) out_max: usize,
+    /// Bytes that slow legs hold: queued, in flight, unread.
+    pub(crate) slow_bytes: usize,
     pub(crate) connections_max: usize,
     /// The timers of each session, by its slot.
     timers: Vec<Timers>,
@@ -121,12 +123,15 @@ pub(crate) struct Datagram {
     pub(crate) chunk: Chunk,
 }
 
-/// Emptied memory kept for use again, so that a request allocates nothing. Each list is bounded.
+/// Emptied memory kept for use again, so that a request allocates nothing. Each list is bounded, in items and in bytes:
+/// what a burst or a crowd of slow peers made grow is given back.
 #[derive(Default)]
 #[allow(clippy::vec_box, reason = "the boxes are what is kept")]
 pub(crate) struct Spare {
     outs: Vec<Box<Out>>,
     tails: Vec<Vec<u8>>,
+    /// The capacity of `tails`.
+    tail_bytes: usize,
     gathers: Vec<Box<Gather>>,
     inputs: Vec<Pieces>,
 }
@@ -134,6 +139,14 @@ pub(crate) struct Spare {
 const SPARES_MAX: usize = 1024;
 /// A copy buffer that grew past this is not kept.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// Nor one that would bring those that are kept past this.
+const TAILS_BYTES_MAX: usize = 4 << 20;
+/// Nor a queue of chunks with memory for more than this.
+const CHUNKS_MAX: usize = 256;
+/// What the slow legs of a seat may hold together, in bytes. Beyond it each of them has room for `NARROW_BYTES` only.
+pub(crate) const SLOW_BYTES_MAX: usize = 64 << 20;
+/// The bound of a slow leg's output while the seat is over its budget.
+pub(crate) const NARROW_BYTES: usize = 16 << 10;
 /// Datagrams waiting for their send, a seat; further ones are dropped and counted.
 const DATAGRAMS_MAX: usize = 1024;
 /// Notes of a seat to itself; further ones are refused.
@@ -147,7 +160,9 @@ impl Spare {
     }
 
     pub(crate) fn tail(&mut self) -> Vec<u8> {
-        self.tails.pop().unwrap_or_default()
+        let tail = self.tails.pop().unwrap_or_default();
+        self.tail_bytes -= tail.capacity();
+        tail
     }
 
     pub(crate) fn input(&mut self) -> Pieces {
@@ -157,7 +172,7 @@ impl Spare {
     pub(crate) fn keep_gather(&mut self, mut gather: Box<Gather>) {
         for chunk in gather.drain() {
             if let Chunk::Copied(scratch) = chunk {
-                keep_tail(&mut self.tails, scratch.into_vec());
+                self.keep_tail(scratch.into_vec());
             }
         }
         keep(&mut self.gathers, gather);
@@ -165,25 +180,33 @@ impl Spare {
 
     pub(crate) fn keep_input(&mut self, input: Pieces) {
         debug_assert!(input.is_empty());
-        keep(&mut self.inputs, input);
+        if input.capacity() <= CHUNKS_MAX {
+            keep(&mut self.inputs, input);
+        }
     }
 
-    pub(crate) fn keep_out(&mut self, mut out: Box<Out>) {
-        out.reset();
-        keep_tail(&mut self.tails, out.take_tail());
-        keep(&mut self.outs, out);
+    /// `max` is the bound it has when it is used again.
+    pub(crate) fn keep_out(&mut self, mut out: Box<Out>, max: usize) {
+        out.reset(max);
+        self.keep_tail(out.take_tail());
+        if out.capacity() <= CHUNKS_MAX {
+            keep(&mut self.outs, out);
+        }
+    }
+
+    fn keep_tail(&mut self, tail: Vec<u8>) {
+        let bytes = tail.capacity();
+        let fits = (1..=TAIL_BYTES_MAX).contains(&bytes) && self.tail_bytes + bytes <= TAILS_BYTES_MAX;
+        if fits && self.tails.len() < SPARES_MAX {
+            self.tail_bytes += bytes;
+            self.tails.push(tail);
+        }
     }
 }
 
 fn keep<T>(list: &mut Vec<T>, item: T) {
     if list.len() < SPARES_MAX {
         list.push(item);
-    }
-}
-
-fn keep_tail(tails: &mut Vec<Vec<u8>>, tail: Vec<u8>) {
-    if (1..=TAIL_BYTES_MAX).contains(&tail.capacity()) {
-        keep(tails, tail);
     }
 }
 
@@ -227,6 +250,7 @@ impl<N: Send> Desk<N> {
             exact: None,
             draining: false,
             out_max,
+            slow_bytes: 0,
             connections_max,
             timers: Vec::new(),
             tokens: 0,
@@ -343,6 +367,26 @@ impl<N: Send> Desk<N> {
         out
     }
 
+    /// Brings the account of what slow legs hold up to date for one leg, and its output's bound with it: while the seat is
+    /// over its budget, a slow leg gets no more room than `NARROW_BYTES`. What it has stays until it leaves.
+    pub(crate) fn charge(&mut self, leg: Key) {
+        let Some(conn) = self.conns.get_mut(leg) else { return };
+        let slow = conn.is(Flag::Slow);
+        let unread: usize = conn.input.iter().flat_map(|input| input.iter()).map(Chunk::len).sum();
+        let Some(out) = conn.out.as_mut() else { return };
+        let holds = if slow { out.len() + unread } else { 0 };
+        self.slow_bytes += holds;
+        self.slow_bytes -= std::mem::replace(&mut out.charged, holds);
+        let narrow = slow && self.slow_bytes > SLOW_BYTES_MAX;
+        out.set_max(if narrow { self.out_max.min(NARROW_BYTES) } else { self.out_max });
+    }
+
+    /// Keeps the output of a leg that has no more to send.
+    pub(crate) fn keep_out(&mut self, mut out: Box<Out>) {
+        self.slow_bytes -= std::mem::take(&mut out.charged);
+        self.spare.keep_out(out, self.out_max);
+    }
+
     pub(crate) fn add_leg(&mut self, conn: Conn) -> Result<Key, LegError> {
         if self.conns.len() >= self.connections_max {
             return Err(LegError::NoRoom);
@@ -384,5 +428,37 @@ impl<N: Send> Desk<N> {
             meter.notes_full.add(1)
         }
         if sent { Ok(()) } else { Err(Full) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_memory_is_bounded_in_bytes() {
+        let mut spare = Spare::default();
+        for bytes in [0, TAIL_BYTES_MAX, TAIL_BYTES_MAX + 1].into_iter().cycle().take(3 * SPARES_MAX) {
+            let mut out = Box::new(Out::new(1));
+            out.set_tail(Vec::with_capacity(bytes));
+            spare.keep_out(out, 1);
+        }
+        let kept: usize = spare.tails.iter().map(Vec::capacity).sum();
+        assert_eq!((kept, spare.tail_bytes), (TAILS_BYTES_MAX, TAILS_BYTES_MAX));
+        assert_eq!((0..=SPARES_MAX).map(|_| spare.tail().capacity()).sum::<usize>(), TAILS_BYTES_MAX);
+        assert_eq!(spare.tail_bytes, 0);
+    }
+
+    #[test]
+    fn a_queue_that_a_burst_made_grow_is_given_back() {
+        let mut spare = Spare::default();
+        let mut out = Box::new(Out::new(usize::MAX));
+        for _ in 0..=CHUNKS_MAX {
+            assert!(out.fixed(b"x"));
+        }
+        out.discard();
+        spare.keep_out(out, 1);
+        spare.keep_input(Box::new(VecDeque::with_capacity(CHUNKS_MAX + 1)));
+        assert!(spare.outs.is_empty() && spare.inputs.is_empty());
     }
 }

@@ -22,11 +22,15 @@ pub struct Out {
     full: bool,
     /// Nothing may be added any more.
     shut: bool,
+    /// What the seat's account of slow legs holds for this leg; see [`Desk::charge`](crate::desk::Desk::charge).
+    pub(crate) charged: usize,
 }
 
 impl Out {
     pub(crate) fn new(max: usize) -> Out {
-        Out { queue: VecDeque::new(), tail: Vec::new(), queued: 0, flight: 0, max, full: false, shut: false }
+        let (queue, tail) = (VecDeque::new(), Vec::new());
+        // With no room at all a pipe into it could not move a byte.
+        Out { queue, tail, queued: 0, flight: 0, max: max.max(1), full: false, shut: false, charged: 0 }
     }
 
     /// Bytes that may still be added. Less than a caller needs counts as found full: see [`Out::reserve`].
@@ -34,7 +38,8 @@ impl Out {
         if self.shut { 0 } else { self.max.saturating_sub(self.queued + self.flight) }
     }
 
-    /// Whether `n` bytes fit (`n` is cut to the whole bound). When not, `Drained` will come once there is room again.
+    /// Whether `n` bytes fit (`n` is cut to the whole bound: an empty output takes them). When not, `Drained` will come once
+    /// there is room again.
     pub fn reserve(&mut self, n: usize) -> bool {
         let fits = !self.shut && self.room() >= n.min(self.max);
         // Nothing ever drains from an output that takes no more: nobody may wait for it.
@@ -42,11 +47,15 @@ impl Out {
         fits
     }
 
-    /// Adds a chunk without a copy. Gives it back when it does not fit; `Drained` will come.
+    /// Adds a chunk without a copy. Gives it back when it does not fit; `Drained` will come, unless there is nothing to
+    /// drain: a chunk larger than the whole bound never fits, and goes in parts of at most [`Out::room`].
     pub fn push(&mut self, chunk: Chunk) -> Result<(), Chunk> {
-        if self.room() < chunk.len() {
+        if self.shut || self.room() < chunk.len() {
             self.full = !self.shut;
             return Err(chunk);
+        }
+        if chunk.is_empty() {
+            return Ok(());
         }
         self.seal();
         self.queued += chunk.len();
@@ -104,9 +113,9 @@ impl Out {
         drained
     }
 
-    /// Whether somebody waits for `Drained`.
+    /// Whether somebody waits for `Drained`: only while there is something to drain.
     pub(crate) fn waits(&self) -> bool {
-        self.full
+        self.full && !self.is_empty()
     }
 
     /// Nothing can be added from now on; what is queued still leaves.
@@ -168,10 +177,21 @@ impl Out {
         self.queue.iter().filter(|c| c.is_lease()).count()
     }
 
+    /// Changes the bound. What is queued beyond it still leaves.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max.max(1);
+    }
+
     /// As new, for another leg.
-    pub(crate) fn reset(&mut self) {
-        debug_assert!(self.is_empty());
+    pub(crate) fn reset(&mut self, max: usize) {
+        debug_assert!(self.is_empty() && self.charged == 0);
         (self.full, self.shut) = (false, false);
+        self.set_max(max);
+    }
+
+    /// Chunks that the queue has memory for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.queue.capacity()
     }
 
     /// The emptied copy buffer, for use again.
@@ -193,5 +213,51 @@ impl Out {
         if !self.tail.is_empty() {
             self.queue.push_back(Chunk::Copied(std::mem::take(&mut self.tail).into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100;
+
+    fn shared(n: usize) -> Chunk {
+        Chunk::Shared(Bytes::from(vec![b'x'; n]))
+    }
+
+    /// Sends all that is queued.
+    fn flush(out: &mut Out) {
+        let mut gather = Gather::new();
+        out.gather(&mut gather, usize::MAX, Vec::new);
+        out.sent(gather.bytes());
+    }
+
+    #[test]
+    fn a_chunk_larger_than_the_bound_goes_in_parts() {
+        let mut out = Out::new(MAX);
+        let mut chunk = out.push(shared(MAX + 1)).unwrap_err();
+        assert!(!out.waits(), "nothing could ever drain");
+        assert!(out.push(chunk.split_to(out.room())).is_ok() && out.waits(), "now something can");
+        flush(&mut out);
+        assert!(out.take_drained() && out.push(chunk).is_ok());
+    }
+
+    #[test]
+    fn nobody_waits_for_an_output_with_nothing_in_it() {
+        for max in [0, 1, MAX] {
+            let mut out = Out::new(max);
+            for n in [0, 1, MAX, 10 * MAX] {
+                assert!(out.reserve(n) && !out.waits());
+            }
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_shut_takes_nothing_at_all() {
+        let mut out = Out::new(MAX);
+        out.shut();
+        assert!(out.push(shared(0)).is_err() && out.push(shared(1)).is_err() && !out.copy(b""));
+        assert!(out.is_empty() && !out.waits());
     }
 }

@@ -30,7 +30,8 @@ pub struct Plan {
     pub idle: Option<Duration>,
     /// How long a drain may take before what is left is aborted.
     pub drain: Duration,
-    /// Most bytes of output that one leg queues.
+    /// Most bytes of output that one leg queues. Peers that read slowly share 64 MiB a seat, their unread input counted:
+    /// beyond it each of them queues no more than 16 KiB, until it has read what was sent.
     pub out_max: usize,
     /// The rung of the ring's ladder to begin at: lower ones measure or test an older kernel's way.
     pub highest_tier: Tier,

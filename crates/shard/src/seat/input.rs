@@ -18,7 +18,10 @@ impl<S: Service> Seat<S> {
         let now = self.desk.now;
         let Some(conn) = self.desk.conns.get_mut(leg) else { return pieces.clear() };
         let bytes = bytes_in(pieces);
-        conn.active = now;
+        if conn.phase == Phase::Open {
+            // What comes later is nobody's, and is no progress of a leg that is closing.
+            conn.active = now;
+        }
         self.desk.board.seat(usize::from(self.desk.seat)).bytes_in.add(bytes as u64);
         if conn.phase != Phase::Open || conn.is(Flag::EofTold) {
             pieces.clear();
@@ -160,6 +163,7 @@ impl<S: Service> Seat<S> {
         if pressed || !for_a_moment || conn.pipe.is_some() {
             self.unlease_input(leg);
         }
+        self.desk.charge(leg);
         self.hear(leg, port);
     }
 

@@ -146,12 +146,9 @@ impl<S: Service> Seat<S> {
         let meter = self.desk.meter();
         meter.accepted.add(1);
         meter.connections.inc();
+        self.arm_idle(leg);
         if self.open(Origin::Accepted(Leg(leg), listener), Some(leg), port).is_none() {
             self.shut(leg, true, port);
-            return;
-        }
-        if let Some(idle) = self.limits.idle {
-            self.arm(leg, idle, Alarm::Idle);
         }
     }
 
@@ -167,10 +164,8 @@ impl<S: Service> Seat<S> {
         conn.set(Flag::Counted, true);
         self.desk.meter().connections.inc();
         port.receive(leg, !deaf);
+        self.arm_idle(leg);
         self.deliver(session, Event::Opened(Leg(leg)), port);
-        if let Some(idle) = self.limits.idle {
-            self.arm(leg, idle, Alarm::Idle);
-        }
         self.mark_dirty(leg);
     }
 
@@ -201,7 +196,7 @@ impl<S: Service> Seat<S> {
         if let Some(mut out) = conn.out {
             out.discard();
             out.lost();
-            self.desk.spare.keep_out(out);
+            self.desk.keep_out(out);
         }
         self.disown(conn.session, leg, conn.sibling);
         self.ready.push_back(Ready::Orphan(conn.session));
@@ -223,7 +218,8 @@ impl<S: Service> Seat<S> {
                 Ready::Drain(session) => self.deliver_drain(session, port),
             }
         }
-        while let Some(letter) = self.desk.letters.pop_front() {
+        for _ in 0..self.desk.letters.len() {
+            let Some(letter) = self.desk.letters.pop_front() else { break };
             self.deliver(letter.to, Event::Note(letter.note), port);
         }
         self.flush_dirty(port);
@@ -265,9 +261,14 @@ impl<S: Service> Seat<S> {
         }
         self.settle(key, Next::Stay, port);
         if let Some(leg) = leg
-            && self.desk.conns.get(leg).is_some_and(|conn| conn.is_open() && !conn.is(Flag::Deaf))
+            && let Some(conn) = self.desk.conns.get_mut(leg)
         {
-            port.receive(leg, true);
+            if conn.is_open() && !conn.is(Flag::Deaf) {
+                port.receive(leg, true);
+            } else {
+                // Closed already: if it lingers, that is when it begins to receive.
+                conn.set(Flag::Deaf, true);
+            }
         }
         Some(key)
     }
@@ -356,6 +357,7 @@ impl<S: Service> Seat<S> {
         }
     }
 
+    /// Takes a leg out of its session's list: as long as the session has legs before it, which is rarely more than one.
     fn disown(&mut self, session: Key, leg: Key, sibling: Option<Key>) {
         let Some(owner) = self.sessions.get_mut(session) else { return };
         let mut at = &mut owner.legs;

@@ -34,24 +34,32 @@ impl<S: Service> Seat<S> {
             }
         };
         out.sent(sent);
-        let (drained, idle) = (out.take_drained(), out.queued() == 0 && !out.waits());
         conn.active = now;
+        let slow = conn.is(Flag::Slow);
+        if slow {
+            conn.set(Flag::Slow, sent < gather.bytes());
+            self.desk.charge(leg);
+        }
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        let out = conn.out.as_mut().expect("it was there just now");
+        let (drained, idle) = (out.take_drained(), out.queued() == 0 && !out.waits());
         let meter = self.desk.board.seat(usize::from(self.desk.seat));
         meter.bytes_out.add(sent as u64);
         if sent < gather.bytes() {
             gather.advance(sent);
-            meter.short_sends.inc();
-            if conn.is(Flag::Slow) {
+            // A slow one was called back for its buffers, which is counted as such.
+            if slow {
                 meter.bytes_copied.add(gather.unlease());
+            } else {
+                meter.short_sends.inc();
             }
             port.send(leg, gather, false);
         } else {
-            conn.set(Flag::Slow, false);
             self.desk.spare.keep_gather(gather);
             if idle && !drained && conn.phase == Phase::Open && !conn.is(Flag::Finishing) {
                 // The common case: all went out, nothing waits for it.
                 let out = conn.out.take().expect("it was there just now");
-                return self.desk.spare.keep_out(out);
+                return self.desk.keep_out(out);
             }
             self.mark_dirty(leg);
         }
@@ -75,6 +83,7 @@ impl<S: Service> Seat<S> {
             self.desk.meter().bytes_copied.add(copied);
         }
         self.unlease_input(leg);
+        self.desk.charge(leg);
     }
 
     pub(super) fn mark_dirty(&mut self, leg: Key) {
@@ -109,8 +118,14 @@ impl<S: Service> Seat<S> {
     /// Sends what is queued, or does what waited for the queue to be empty.
     fn flush<P: Port>(&mut self, leg: Key, port: &mut P) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
-        if matches!(conn.phase, Phase::Connecting | Phase::Closed) {
-            return;
+        match conn.phase {
+            // Nobody knows how long it connects: what waits for it holds no buffers.
+            Phase::Connecting => {
+                let copied = conn.out.as_mut().map_or(0, |out| out.unlease());
+                return self.desk.meter().bytes_copied.add(copied);
+            }
+            Phase::Closed => return,
+            _ => {}
         }
         if let Some(out) = conn.out.as_mut() {
             if out.in_flight() {
@@ -128,6 +143,13 @@ impl<S: Service> Seat<S> {
                     && gather.chunks()[0].is_lease()
                     && !conn.is(Flag::Copies);
                 return port.send(leg, gather, zero_copy);
+            }
+            if conn.phase == Phase::Open
+                && !conn.is(Flag::Finishing)
+                && let Some(out) = conn.out.take()
+            {
+                // It was asked for and not used.
+                return self.desk.keep_out(out);
             }
         }
         if conn.is(Flag::Finishing) && conn.set(Flag::Finished, true) {
@@ -160,8 +182,10 @@ impl<S: Service> Seat<S> {
             Phase::Closing | Phase::Lingering | Phase::Closed => return,
         }
         conn.phase = Phase::Closing;
-        let unread = conn.has_input();
-        conn.set(Flag::Linger, unread || conn.is(Flag::Linger));
+        conn.budget = LINGER_BYTES;
+        // What was received and not read, or was not received for now, is what a reset would answer.
+        let unread = conn.has_input() || conn.is(Flag::Deaf) || conn.is(Flag::Paused);
+        conn.set(Flag::Linger, !conn.is(Flag::Datagram) && (unread || conn.is(Flag::Linger)));
         if let Some(out) = conn.out.as_mut() {
             out.shut();
         }
@@ -187,16 +211,16 @@ impl<S: Service> Seat<S> {
         self.arm(leg, LINGER, Alarm::Linger);
     }
 
-    /// Bytes came that nobody reads any more.
+    /// Bytes came that nobody reads any more. Past the budget a leg that still flushes hears no more until it lingers, and
+    /// one that lingers is over.
     pub(super) fn discard<P: Port>(&mut self, leg: Key, bytes: usize, port: &mut P) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
-        if conn.phase != Phase::Lingering {
-            return;
-        }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match conn.budget.checked_sub(bytes) {
-            Some(left) => conn.budget = left,
-            None => self.shut(leg, true, port),
+        let left = conn.budget.checked_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+        match (conn.phase, left) {
+            (Phase::Closing | Phase::Lingering, Some(left)) => conn.budget = left,
+            (Phase::Closing, None) if conn.set(Flag::Deaf, true) => port.receive(leg, false),
+            (Phase::Lingering, None) => self.shut(leg, true, port),
+            _ => {}
         }
     }
 

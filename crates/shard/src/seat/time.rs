@@ -147,6 +147,13 @@ impl<S: Service> Seat<S> {
         }
     }
 
+    /// Begins to look whether a leg is idle. Comes before its session is told of it, whose wishes may need the alarm.
+    pub(super) fn arm_idle(&mut self, leg: Key) {
+        if let Some(idle) = self.limits.idle {
+            self.arm(leg, idle, Alarm::Idle);
+        }
+    }
+
     /// Sets the one alarm of a leg.
     pub(super) fn arm(&mut self, leg: Key, after: Duration, alarm: fn(Key) -> Alarm) {
         let timer = self.desk.wheel.insert(self.after(after), alarm(leg));

@@ -5,9 +5,11 @@ use super::super::{NOBODY, Ring};
 use super::kernel::ECONNRESET;
 use super::rig::{Rig, Setting, WINDOW, echo, only_leg, zero_copy_echo};
 use super::services::{CONNECT, Carrier, Echo, Noted, Stubborn};
+use super::socket::Id;
 use super::{Brings, Entry, Luck};
+use crate::io::Io;
 use crate::seat::Port;
-use crate::service::{End, LegError};
+use crate::service::{End, Event, Leg, LegError, Next, Origin, Service};
 use crate::slab::Key;
 use linux::ring::Op;
 use std::net::SocketAddr;
@@ -119,6 +121,9 @@ fn a_refused_connect_fails_its_leg_and_an_unanswered_one_does_at_its_deadline() 
         let client = rig.client(WINDOW);
         rig.turns(CONNECT.as_millis() as u32 + 10);
         assert_eq!(*failures.borrow(), [expected]);
+        // It was paused, so it may have more to say: it is closed when it ends.
+        rig.socket(client).peer_finished = true;
+        rig.turns(10);
         assert!(rig.socket(client).is_closed());
         rig.drain();
     }
@@ -185,6 +190,94 @@ fn a_connection_that_arrives_amid_the_abort_is_aborted_too() {
         assert!(ends.borrow().iter().all(|end| *end == End::Aborted), "{turns}: {:?}", ends.borrow());
         assert!(rig.ring().backlog.contains(&second) || rig.socket(second).was_reset);
     }
+}
+
+// Lingering: a close with bytes unread would be a reset, and destroy the answer.
+
+/// Does with a new client, and with its bytes and its timer, what a test wants.
+struct Does {
+    open: fn(Leg, &mut Io<'_, Does>),
+    bytes: fn(Leg, &mut Io<'_, Does>),
+    timer: fn(Leg, &mut Io<'_, Does>),
+}
+
+impl Service for Does {
+    type Session = Option<Leg>;
+    type Note = ();
+    const INPUT_MAX: usize = 4096;
+
+    fn open(&mut self, origin: Origin, io: &mut Io<'_, Self>) -> Option<Leg> {
+        let Origin::Accepted(leg, _) = origin else { return None };
+        (self.open)(leg, io);
+        Some(leg)
+    }
+
+    fn on(&mut self, leg: &mut Option<Leg>, event: Event<'_, Self>, io: &mut Io<'_, Self>) -> Next {
+        match (*leg, event) {
+            (Some(leg), Event::Bytes(_, mut input)) => {
+                input.skip(input.len());
+                (self.bytes)(leg, io);
+            }
+            (Some(leg), Event::Timer(_)) => (self.timer)(leg, io),
+            (_, Event::Eof(_) | Event::Failed(..) | Event::Drain(_)) => return Next::Close,
+            _ => {}
+        }
+        Next::Stay
+    }
+
+    fn end(&mut self, _leg: Option<Leg>, _why: End) {}
+}
+
+fn answer(leg: Leg, io: &mut Io<'_, Does>) {
+    assert!(io.out(leg).copy(b"enough"));
+    io.close(leg);
+}
+
+/// The answer comes, and the descriptor is closed when the peer ends and not before.
+fn answers_and_lingers(mut rig: Rig<Does>, client: Id) {
+    rig.turns(10);
+    assert_eq!(rig.heard(client), b"enough");
+    rig.socket(client).say(b"still talking");
+    rig.turns(10);
+    assert!(!rig.socket(client).is_closed());
+    rig.socket(client).peer_finished = true;
+    rig.turns(10);
+    assert!(rig.socket(client).is_closed() && !rig.socket(client).was_reset);
+    rig.drain();
+}
+
+#[test]
+fn a_leg_that_is_closed_while_paused_lingers() {
+    let pause: fn(Leg, &mut Io<'_, Does>) = |leg, io| {
+        io.pause(leg);
+        io.timer(Duration::from_millis(5));
+    };
+    let mut rig = Rig::new(Does { open: |_, _| {}, bytes: pause, timer: answer }, Setting::default());
+    let client = rig.client(WINDOW);
+    rig.say(client, b"ask");
+    answers_and_lingers(rig, client);
+}
+
+#[test]
+fn a_leg_that_is_closed_in_open_lingers_when_told_to() {
+    let open: fn(Leg, &mut Io<'_, Does>) = |leg, io| {
+        io.linger(leg);
+        answer(leg, io);
+    };
+    let mut rig = Rig::new(Does { open, bytes: |_, _| {}, timer: |_, _| {} }, Setting::default());
+    let client = rig.client(WINDOW);
+    answers_and_lingers(rig, client);
+}
+
+#[test]
+fn an_output_that_was_only_looked_at_is_given_back() {
+    let look: fn(Leg, &mut Io<'_, Does>) = |leg, io| assert!(io.out(leg).reserve(1));
+    let mut rig = Rig::new(Does { open: look, bytes: look, timer: |_, _| {} }, Setting::default());
+    let client = rig.client(WINDOW);
+    rig.say(client, b"hello");
+    let conns = &rig.uring.seat.desk.conns;
+    assert!(conns.keys().all(|leg| conns.get(leg).is_some_and(|conn| conn.out.is_none())));
+    rig.drain();
 }
 
 // The fake itself: what it must not let pass.
