@@ -24,8 +24,8 @@ pub use error::Error;
 /// The error numbers that engines tell apart (errno(3)).
 pub mod errno {
     pub use libc::{
-        EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS,
-        ENOMEM,
+        EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EMFILE,
+        ENFILE, ENOBUFS, ENOMEM,
     };
 }
 

@@ -1,9 +1,14 @@
 //! Listeners of one seat: accepting, stopping at the bound, backing off, and the end.
 //!
 //! ```text
-//! Armed --bound reached / drain--> Stopping --last completion--> Idle --room again--> Armed
+//! Armed --room below the crowd, or drain--> Stopping --last completion--> Idle --room above the crowd--> Armed
 //!   \--error or F_MORE lost--> Idle (armed again at once, or after the back-off)
 //! ```
+//!
+//! A multishot accept takes in all that waits, however much room there is: what finds no slot in the descriptor table is
+//! accepted and dropped by the kernel. So it is armed only while there is room for the whole crowd, all that may wait in
+//! the queues; nearer to the bound single accepts share the places that are left. Each listener keeps one as long as there
+//! is a place, so that none starves: with L listeners the bound may be passed by L - 1.
 
 use super::driver::{Driver, For};
 use super::ring::Ring;
@@ -20,8 +25,32 @@ pub(super) struct Accept {
     /// It serves through the drain and is closed at its end.
     pub(super) late: bool,
     state: State,
+    /// Single accepts in flight, a bit each: of several with one tag a cancel would find the same one again and again.
+    singles: u16,
+    /// Those of them that are being cancelled.
+    stopping: u16,
     /// Not armed before this time: descriptors or memory were short.
     again_ns: u64,
+}
+
+/// How far a listener may accept.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// Connections that still fit.
+    pub(super) places: usize,
+    /// How many may wait in all queues of the seat.
+    pub(super) crowd: usize,
+    /// How many listeners share the places.
+    pub(super) listeners: usize,
+}
+
+impl Room {
+    fn singles(self) -> u32 {
+        match self.places {
+            0 => 0,
+            places => (places / self.listeners).clamp(1, SINGLES_MAX as usize) as u32,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,55 +60,108 @@ enum State {
     Stopping,
 }
 
-/// How long accept rests after EMFILE, ENFILE, ENOBUFS or ENOMEM: long enough not to spin, short enough not to be noticed.
+/// How long accept rests after an error: long enough not to spin, short enough not to be noticed.
 const BACK_OFF_NS: u64 = 50_000_000;
+/// Single accepts of one listener in flight.
+const SINGLES_MAX: u32 = u16::BITS;
 
 impl Accept {
     pub(super) fn new(listener: Listener, id: ListenerId, late: bool) -> Accept {
-        Accept { listener: Some(listener), id, late, state: State::Idle, again_ns: 0 }
-    }
-
-    /// Arms it if it is neither armed nor resting.
-    pub(super) fn arm<R: Ring>(&mut self, now_ns: u64, driver: &mut Driver<R>) {
-        if let Some(listener) =
-            self.listener.as_ref().filter(|_| self.state == State::Idle && now_ns >= self.again_ns)
-        {
-            self.state = State::Armed;
-            driver.ring.push(Op::AcceptMulti(Sock::Plain(listener.as_fd().as_raw_fd())), self.tag());
+        Accept {
+            listener: Some(listener),
+            id,
+            late,
+            state: State::Idle,
+            singles: 0,
+            stopping: 0,
+            again_ns: 0,
         }
     }
 
-    /// Stops accepting; what waits stays in the listener's queue. Says whether that changed anything.
-    pub(super) fn stop<R: Ring>(&mut self, driver: &mut Driver<R>) -> bool {
-        if self.state != State::Armed {
-            return false;
+    /// Accepts as far as there is room, unless it is resting.
+    pub(super) fn arm<R: Ring>(&mut self, now_ns: u64, room: Room, driver: &mut Driver<R>) {
+        let Some(listener) = self.listener.as_ref().filter(|_| now_ns >= self.again_ns) else { return };
+        let sock = Sock::Plain(listener.as_fd().as_raw_fd());
+        match self.state {
+            State::Idle if room.places > room.crowd => {
+                self.state = State::Armed;
+                driver.ring.push(Op::AcceptMulti(sock), self.tag(MULTI));
+            }
+            State::Armed if room.places <= room.crowd => self.stop_multi(driver),
+            State::Idle => {
+                let wanted = room.singles();
+                let mut armed = (self.singles & !self.stopping).count_ones();
+                while armed < wanted && self.singles != u16::MAX {
+                    let bit = self.singles.trailing_ones();
+                    self.singles |= 1 << bit;
+                    armed += 1;
+                    driver.ring.push(Op::Accept(sock), self.tag(SINGLE + bit));
+                }
+                self.stop_singles(armed.saturating_sub(wanted), driver);
+            }
+            State::Armed | State::Stopping => {}
         }
-        self.state = State::Stopping;
-        driver.ring.push(Op::Cancel(self.tag()), super::driver::tag(For::Forgotten, super::NOBODY));
-        true
     }
 
-    /// Its last completion came. `errno` 0 is a multishot that just ended.
-    pub(super) fn ended(&mut self, errno: i32, now_ns: u64) {
-        self.state = State::Idle;
-        if is_shortage(errno) {
+    /// Stops accepting; what waits stays in the listener's queue.
+    pub(super) fn stop<R: Ring>(&mut self, driver: &mut Driver<R>) {
+        if self.state == State::Armed {
+            self.stop_multi(driver);
+        }
+        self.stop_singles(SINGLES_MAX, driver);
+    }
+
+    /// A last completion came: of a single accept, or of the multishot. `errno` 0 is a good one.
+    pub(super) fn ended(&mut self, kind: u32, errno: i32, now_ns: u64) {
+        match kind {
+            MULTI => self.state = State::Idle,
+            single => {
+                self.singles &= !(1 << (single - SINGLE));
+                self.stopping &= self.singles;
+            }
+        }
+        if !matches!(errno, 0 | errno::ECANCELED | errno::ECONNABORTED | errno::EINTR) {
             self.again_ns = now_ns + BACK_OFF_NS;
         }
     }
 
     /// When it wants to be armed again though nothing happens.
-    pub(super) fn rests_until_ns(&self) -> Option<u64> {
-        (self.listener.is_some() && self.state == State::Idle).then_some(self.again_ns)
+    pub(super) fn rests_until_ns(&self, now_ns: u64) -> Option<u64> {
+        (self.listener.is_some() && self.again_ns > now_ns).then_some(self.again_ns)
     }
 
+    /// Nothing of it is in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Idle
+        self.state == State::Idle && self.singles == 0
     }
 
-    fn tag(&self) -> Tag {
-        Tag::new(For::Accept as u8, u32::from(self.id.0), 0)
+    /// Cancels `most` of the single accepts in flight.
+    fn stop_singles<R: Ring>(&mut self, most: u32, driver: &mut Driver<R>) {
+        for _ in 0..most {
+            let armed = self.singles & !self.stopping;
+            if armed == 0 {
+                return;
+            }
+            let bit = armed.trailing_zeros();
+            self.stopping |= 1 << bit;
+            let single = self.tag(SINGLE + bit);
+            driver.ring.push(Op::Cancel(single), super::driver::tag(For::Forgotten, super::NOBODY));
+        }
+    }
+
+    fn stop_multi<R: Ring>(&mut self, driver: &mut Driver<R>) {
+        self.state = State::Stopping;
+        driver.ring.push(Op::Cancel(self.tag(MULTI)), super::driver::tag(For::Forgotten, super::NOBODY));
+    }
+
+    fn tag(&self, kind: u32) -> Tag {
+        Tag::new(For::Accept as u8, u32::from(self.id.0), kind)
     }
 }
+
+/// Kinds of accept, where other tags have the generation: the multishot, and from 1 on the single ones.
+const MULTI: u32 = 0;
+const SINGLE: u32 = 1;
 
 /// Whether an error of accept is a lack of something that may come back.
 pub(super) fn is_shortage(errno: i32) -> bool {

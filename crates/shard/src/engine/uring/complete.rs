@@ -28,7 +28,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
         match tag.op() {
             op if op == For::Receive as u8 => self.received(leg, completion),
             op if op == For::Send as u8 => self.sent(leg, completion),
-            op if op == For::Accept as u8 => self.accepted(ListenerId(leg.slot as u16), completion),
+            op if op == For::Accept as u8 => {
+                self.accepted(ListenerId(leg.slot as u16), leg.generation, completion);
+            }
             op if op == For::Connect as u8 => self.connected(leg, completion.result),
             op if op == For::Datagrams as u8 => self.datagram(leg, completion),
             op if op == For::SendTo as u8 => self.sent_to(leg, completion.result),
@@ -38,13 +40,13 @@ impl<S: Service, R: Ring> Uring<S, R> {
         }
     }
 
-    fn accepted(&mut self, id: ListenerId, completion: Completion) {
+    fn accepted(&mut self, id: ListenerId, kind: u32, completion: Completion) {
         let Completion { result, more, .. } = completion;
         if !more {
             let errno = if result < 0 { -result } else { 0 };
             let now_ns = self.seat.desk.now_ns;
             if let Some(accept) = self.accepts.iter_mut().find(|accept| accept.id == id) {
-                accept.ended(errno, now_ns);
+                accept.ended(kind, errno, now_ns);
             }
         }
         if result >= 0 {
@@ -166,7 +168,13 @@ impl<S: Service, R: Ring> Uring<S, R> {
             return;
         }
         if let Some(link) = self.driver.link(leg) {
-            link.receive = if result == -errno::ENOBUFS { Receive::Starved } else { Receive::Idle };
+            link.receive = match -result {
+                errno::ENOBUFS => Receive::Starved,
+                errno::ECANCELED | errno::EINTR | errno::EAGAIN => Receive::Idle,
+                // An error that stays would be met again at once, for ever.
+                _ if result < 0 => Receive::Over,
+                _ => Receive::Idle,
+            };
             if result == -errno::ENOBUFS {
                 self.driver.starve(leg);
                 self.seat.desk.meter().enobufs.inc();

@@ -23,7 +23,7 @@ use crate::plan::{Control, Stop, ZeroCopy};
 use crate::seat::Seat;
 use crate::service::Service;
 use crate::slab::Key;
-use accept::Accept;
+use accept::{Accept, Room};
 use driver::{Driver, For, News};
 use link::{Receive, Send};
 use linux::clock::Clock;
@@ -32,14 +32,16 @@ use linux::wake::Parker;
 use ring::Ring;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 /// One seat's loop.
 struct Uring<S: Service, R> {
     seat: Seat<S>,
     driver: Driver<R>,
     accepts: Vec<Accept>,
-    /// The listeners rest because the seat is at its bound.
+    /// How many connections may wait in the queues of its listeners.
+    crowd: usize,
+    /// The seat is at its bound.
     at_bound: bool,
     peers: Arc<Peers>,
     parker: &'static Parker,
@@ -53,6 +55,8 @@ struct Uring<S: Service, R> {
     timed: Timed,
     /// The sessions of late listeners were told of the drain.
     last_call: bool,
+    /// The late listeners were told to end.
+    told_last: bool,
 }
 
 /// When busy and parked time were last counted.
@@ -71,6 +75,8 @@ impl Timed {
 
 /// How often they are counted at most.
 const TIMED_NS: u64 = 10_000_000;
+/// Places beyond the bound that only late listeners take.
+const LATE_PLACES: usize = 16;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
@@ -82,6 +88,40 @@ struct Peers {
     rings: Vec<AtomicI32>,
     /// Seats that still serve.
     serving: AtomicUsize,
+    /// Which do not.
+    left: Vec<AtomicBool>,
+}
+
+impl Peers {
+    fn new(parkers: Vec<&'static Parker>) -> Arc<Peers> {
+        let rings = parkers.iter().map(|_| AtomicI32::new(-1)).collect();
+        let left = parkers.iter().map(|_| AtomicBool::new(false)).collect();
+        let serving = AtomicUsize::new(parkers.len());
+        Arc::new(Peers { parkers, rings, serving, left })
+    }
+
+    /// A seat serves no more but what is late. Said more than once it counts once.
+    fn leave(&self, seat: u16) {
+        if !self.left[usize::from(seat)].swap(true, Ordering::SeqCst)
+            && self.serving.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            self.parkers.iter().for_each(|parker| parker.notify());
+        }
+    }
+}
+
+/// A seat's place among its peers, given up when its thread ends, however that ends.
+struct Place {
+    peers: Arc<Peers>,
+    seat: u16,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // No seat sends messages to a ring that is about to be closed.
+        self.peers.rings[usize::from(self.seat)].store(-1, Ordering::Release);
+        self.peers.leave(self.seat);
+    }
 }
 
 impl<S: Service, R: Ring> Uring<S, R> {
@@ -166,7 +206,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
     /// Whether another thread gave this seat something that it has not looked at.
     fn has_mail(&self) -> bool {
         let desk = &self.seat.desk;
-        desk.inbox.is_pending() || !desk.post.is_empty() || self.control.stop() > self.told
+        let others_ended =
+            self.last_call && !self.told_last && self.peers.serving.load(Ordering::Acquire) == 0;
+        others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || self.control.stop() > self.told
     }
 
     /// Ends what the loop itself has in flight. The notifications of zero-copy sends may take as long as their peers.
@@ -255,11 +297,10 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn close_down(&mut self) {
         if self.seat.desk.draining && !self.last_call && self.seat.only_late() {
             self.last_call = true;
-            if self.peers.serving.fetch_sub(1, Ordering::SeqCst) == 1 {
-                self.peers.parkers.iter().for_each(|parker| parker.notify());
-            }
+            self.peers.leave(self.seat.desk.seat);
         }
         if self.last_call && (self.peers.serving.load(Ordering::Acquire) == 0 || self.told == Stop::Abort) {
+            self.told_last = true;
             self.stop_listening(true);
             self.seat.drain_late(&mut self.driver);
         }
@@ -271,34 +312,38 @@ impl<S: Service, R: Ring> Uring<S, R> {
             if self.accepts[index].late != late {
                 continue;
             }
-            self.accepts[index].stop(&mut self.driver);
             if !self.accepts[index].is_idle() {
+                self.accepts[index].stop(&mut self.driver);
                 continue;
             }
             let Some(listener) = self.accepts[index].listener.take() else { continue };
-            while let Ok(Some(fd)) = listener.accept_waiting() {
-                self.take_in_plain(fd, self.accepts[index].id);
+            loop {
+                match listener.accept_waiting() {
+                    Ok(Some(fd)) => self.take_in_plain(fd, self.accepts[index].id),
+                    Ok(None) => break,
+                    Err(_) => {
+                        self.seat.desk.meter().accept_errors.inc();
+                        break;
+                    }
+                }
             }
         }
     }
 
-    /// Accepts while there is room, and says so once when there is none.
+    /// Accepts as far as there is room, and counts each time that there is none any more. Late listeners keep a few places
+    /// of their own: health checks and metrics are wanted most when a seat is full.
     fn accept_more(&mut self) {
+        let (now_ns, serving) = (self.seat.desk.now_ns, self.told == Stop::Run);
+        let (taken, listeners) = (self.seat.desk.conns.len(), self.accepts.len());
+        let told_last = self.told_last;
+        for accept in self.accepts.iter_mut().filter(|a| if a.late { !told_last } else { serving }) {
+            let bound = self.seat.desk.connections_max + if accept.late { LATE_PLACES } else { 0 };
+            let room = Room { places: bound.saturating_sub(taken), crowd: self.crowd, listeners };
+            accept.arm(now_ns, room, &mut self.driver);
+        }
         let full = !self.seat.has_room();
-        if full {
-            let mut stopped = false;
-            for accept in &mut self.accepts {
-                stopped |= accept.stop(&mut self.driver);
-            }
-            if stopped && !self.at_bound {
-                self.seat.desk.meter().accepts_paused.inc();
-            }
-        } else {
-            let now_ns = self.seat.desk.now_ns;
-            let serving = self.told == Stop::Run;
-            for accept in self.accepts.iter_mut().filter(|a| serving || a.late) {
-                accept.arm(now_ns, &mut self.driver);
-            }
+        if full && !self.at_bound {
+            self.seat.desk.meter().accepts_paused.inc();
         }
         self.at_bound = full;
     }
@@ -326,8 +371,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     fn deadline_ns(&self) -> Option<u64> {
-        let rests =
-            self.accepts.iter().filter(|_| !self.at_bound).filter_map(|accept| accept.rests_until_ns());
+        let now_ns = self.seat.desk.now_ns;
+        let rests = self.accepts.iter().filter_map(|accept| accept.rests_until_ns(now_ns));
         self.seat.deadline_ns().into_iter().chain(rests).min()
     }
 

@@ -2,7 +2,7 @@
 
 use super::accept::Accept;
 use super::driver::Driver;
-use super::{Peers, Timed, Uring};
+use super::{Peers, Place, Timed, Uring};
 use crate::desk::{Desk, Parts};
 use crate::mail;
 use crate::meter::Board;
@@ -19,7 +19,7 @@ use linux::{Pool, cpu, limits};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -39,11 +39,7 @@ pub fn start<S: Service + 'static>(
     let (sockets, addresses) = bind_all(&plan)?;
     let mut posts = mail::mesh(seats).into_iter();
     let inboxes = (0..seats).map(|_| Inbox::register()).collect::<Result<Vec<_>, _>>()?;
-    let peers = Arc::new(Peers {
-        parkers: inboxes.iter().map(|inbox| inbox.parker()).collect(),
-        rings: (0..seats).map(|_| AtomicI32::new(-1)).collect(),
-        serving: AtomicUsize::new(usize::from(seats)),
-    });
+    let peers = Peers::new(inboxes.iter().map(|inbox| inbox.parker()).collect());
     inboxes.iter().for_each(|inbox| control.add(inbox.parker()));
     let (make, plan) = (Arc::new(make), Arc::new(plan));
     let (ready, starts) = mpsc::channel();
@@ -54,6 +50,7 @@ pub fn start<S: Service + 'static>(
         let (peers, control, ready) = (peers.clone(), control.clone(), ready.clone());
         let body = move || {
             let core = plan.cores[usize::from(seat)];
+            let _place = Place { peers: peers.clone(), seat };
             let made = prepare(&plan, seat, limit.soft);
             let (ring, info) = match made {
                 Ok(made) => made,
@@ -93,6 +90,7 @@ pub fn start<S: Service + 'static>(
                 seat: Seat::new(make(seat, &board), desk, limits),
                 driver: Driver::new(ring),
                 accepts: Vec::new(),
+                crowd: crowd(&plan, seat),
                 at_bound: false,
                 peers: peers.clone(),
                 parker,
@@ -104,12 +102,11 @@ pub fn start<S: Service + 'static>(
                 counted: Counts::default(),
                 timed: Timed::new(),
                 last_call: false,
+                told_last: false,
             };
             uring.listen(sockets, &plan.listeners);
             let _ = ready.send((seat, Ok(info)));
             let result = uring.run();
-            // No seat sends messages to a ring that is about to be closed.
-            peers.rings[usize::from(seat)].store(-1, Ordering::Release);
             if let Err(error) = result {
                 panic!("the ring of seat {seat} failed: {error}");
             }
@@ -141,7 +138,9 @@ pub fn start<S: Service + 'static>(
 
 /// Zero-copy sends pay from here on (docs/decisions/0003-buffers.md).
 const ZERO_COPY_BYTES: usize = 32 * 1024;
-/// Descriptor slots that a seat keeps beyond its bound, for what one turn may accept past it.
+/// Locked memory that a seat's ring and buffer ring are charged with, at most.
+const RING_BYTES: u64 = 96 * 1024;
+/// Descriptor slots that a seat keeps beyond its bound, for late listeners and for what is closing.
 const SPARE_SLOTS: u64 = 64;
 /// Listeners of one plan.
 const LISTENERS_MAX: usize = 64;
@@ -165,6 +164,10 @@ fn check(plan: &Plan) -> Result<(), EngineError> {
     if plan.listeners.iter().any(|l| l.seat.is_some_and(|seat| usize::from(seat) >= plan.cores.len())) {
         return wrong("a listener names a seat that there is not");
     }
+    let (need, have) = (plan.cores.len() as u64 * RING_BYTES / 2, limits::memlock()?.soft);
+    if have < need && !limits::has_cap_ipc_lock() {
+        return Err(RingError::Memlock { what: "the rings of all shards", need, have }.into());
+    }
     let allowed = cpu::allowed()?;
     for core in plan.cores.iter().flatten() {
         if !allowed.contains(core) {
@@ -172,6 +175,12 @@ fn check(plan: &Plan) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+/// How many connections may wait in the queues of a seat's listeners: what a multishot accept may bring at once.
+fn crowd(plan: &Plan, seat: u16) -> usize {
+    let listens = |l: &&Listen| l.transport == Transport::Tcp && l.seat.is_none_or(|only| only == seat);
+    plan.listeners.iter().filter(listens).count() * plan.backlog as usize
 }
 
 /// Binds every listener on each of its seats: sockets by seat, and the address of each listener.
@@ -230,9 +239,10 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
     // The descriptor table is bounded by RLIMIT_NOFILE, for each ring apart (io_uring_register(2)).
     let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(nofile);
     let connections_max = plan.connections_max.min(slots.saturating_sub(SPARE_SLOTS.min(slots / 4)) as usize);
+    // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
     let fixed_bytes = match limits::has_cap_ipc_lock() {
         true => usize::MAX,
-        false => (limits::memlock()?.soft / plan.cores.len() as u64) as usize,
+        false => (limits::memlock()?.soft / plan.cores.len() as u64).saturating_sub(RING_BYTES) as usize,
     };
     let setup = Setup {
         submissions: 256,

@@ -20,7 +20,6 @@ use linux::ring::{Counts, Op};
 use linux::wake::Inbox;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize};
 use std::time::Duration;
 
 pub(super) struct Rig<S: Service> {
@@ -87,15 +86,15 @@ impl<S: Service> Rig<S> {
             connections_max,
         };
         let limits = Limits { idle: None, drain: Duration::from_secs(5), late: late.into(), zero_copy_bytes };
-        let peers =
-            Peers { parkers: vec![parker], rings: vec![AtomicI32::new(-1)], serving: AtomicUsize::new(1) };
+        let peers = Peers::new(vec![parker]);
         let control = Control::default();
         let mut uring = Uring {
             seat: Seat::new(service, Desk::new(parts, 0), limits),
             driver: Driver::new(Fake::new(seed, luck, pool, slots)),
             accepts: Vec::new(),
+            crowd: 0,
             at_bound: false,
-            peers: Arc::new(peers),
+            peers,
             parker,
             control: control.clone(),
             told: Stop::Run,
@@ -105,6 +104,7 @@ impl<S: Service> Rig<S> {
             counted: Counts::default(),
             timed: crate::engine::uring::Timed::new(),
             last_call: false,
+            told_last: false,
         };
         uring.seat.open_root(&mut uring.driver);
         // Nobody connects to it: the fake's connections come from the test.
