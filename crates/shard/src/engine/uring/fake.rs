@@ -78,7 +78,7 @@ struct Request {
 }
 
 enum What {
-    Accept,
+    Accept { multi: bool },
     Receive { left: u32 },
     Send { gather: Option<Box<Gather>>, taken: usize, lease: Option<Lease> },
     Notification { copied: bool, _lease: Lease },
@@ -195,7 +195,7 @@ impl Ring for Fake {
         self.counts.submissions += 1;
         self.counts.in_flight += u64::from(!matches!(op, Op::Close(_) | Op::Message { .. }));
         match &op {
-            Op::AcceptMulti(_) => self.tally.accepts += 1,
+            Op::AcceptMulti(_) | Op::Accept(_) => self.tally.accepts += 1,
             Op::PollMulti(_) => self.tally.polls += 1,
             Op::Cancel(_) => self.tally.cancels += 1,
             Op::LingerZero(slot) => _ = self.sockets.find(Sock::Direct(*slot)),

@@ -87,10 +87,11 @@ fn a_close_cancels_each_submission_that_is_in_flight_and_no_other() {
 #[test]
 fn a_slot_that_the_next_connection_has_at_once_carries_only_its_own_bytes() {
     let luck = Luck { late_cancel: 1.0, ..Luck::default() };
-    let mut rig = Rig::new(Echo, Setting { luck, slots: 1, ..Setting::default() });
+    let mut rig =
+        Rig::new(Echo, Setting { luck, connections_max: 1, crowd: 3, slots: 1, ..Setting::default() });
     let clients: Vec<_> = (0..5).map(|_| rig.ring().arrive(4)).collect();
     for (index, client) in clients.into_iter().enumerate() {
-        // With one slot the table is full until the one before has been closed: ENFILE, and again after a rest.
+        // With one place and one slot the next is accepted when the one before has been closed.
         rig.turns(120);
         let word = format!("the words of {index}");
         rig.say(client, word.as_bytes());

@@ -10,7 +10,8 @@ impl Fake {
     /// Takes one submission in; what needs no time is done at once.
     pub(super) fn submit(&mut self, op: Op, tag: Tag) {
         let (socket, what) = match op {
-            Op::AcceptMulti(_) | Op::Accept(_) => (None, What::Accept),
+            Op::AcceptMulti(_) => (None, What::Accept { multi: true }),
+            Op::Accept(_) => (None, What::Accept { multi: false }),
             Op::Receive { sock, limit } => {
                 let limit = if limit > 0 { limit } else { u32::MAX };
                 let left = limit.min(self.luck.receive_limit.unwrap_or(u32::MAX));
@@ -84,7 +85,7 @@ impl Fake {
             return false;
         }
         match request.what {
-            What::Accept => self.accept(request.tag),
+            What::Accept { multi } => self.accept(request.tag, multi),
             What::Receive { .. } => self.receive(request),
             What::Send { .. } => self.send(request),
             What::Notification { copied, .. } => {
@@ -134,7 +135,7 @@ impl Fake {
         overflows
     }
 
-    fn accept(&mut self, tag: Tag) -> bool {
+    fn accept(&mut self, tag: Tag, multi: bool) -> bool {
         if self.backlog.is_empty() {
             return false;
         }
@@ -144,11 +145,12 @@ impl Fake {
         }
         while let Some(id) = self.backlog.pop_front() {
             let Some(slot) = self.sockets.place(id) else {
-                self.backlog.push_front(id);
+                // Accepted, and dropped for want of a slot.
+                self.socket(id).lose();
                 self.complete(tag, -ENFILE, false, Brings::Nothing, None);
                 return true;
             };
-            let more = !self.overflows();
+            let more = multi && !self.overflows();
             self.complete(tag, slot as i32, more, Brings::Nothing, None);
             if !more {
                 return true;

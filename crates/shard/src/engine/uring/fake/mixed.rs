@@ -74,6 +74,7 @@ fn setting(seed: u64, random: &mut Random) -> Setting {
         luck: Luck::bad(random),
         buffers: 2 << random.below(4),
         connections_max: 2 + random.below(8) as usize,
+        crowd: [0, 4, 40][random.below(3) as usize],
         slots: 24,
         out_max: 1 << (10 + random.below(5)),
         zero_copy_bytes: random.chance(0.5).then_some(256),

@@ -174,3 +174,42 @@ fn what_a_late_cancel_of_accept_lets_in_beyond_the_bound_is_served() {
     }
     rig.drain();
 }
+
+#[test]
+fn near_the_bound_no_more_is_accepted_than_fits() {
+    // What is accepted without a slot is lost, and there are no slots beyond the bound here.
+    let setting = Setting { connections_max: 4, crowd: 50, slots: 4, ..Setting::default() };
+    let mut rig = Rig::new(Echo, setting);
+    rig.turns(2);
+    let clients = [(); 50].map(|_| rig.ring().arrive(WINDOW));
+    for (index, client) in clients.iter().enumerate() {
+        rig.turns(6);
+        assert_eq!((rig.meter().accepted, rig.meter().accept_errors), ((index as u64 + 4).min(50), 0));
+        rig.say(*client, b"served");
+        assert_eq!(rig.heard(*client), b"served");
+        rig.socket(*client).peer_finished = true;
+    }
+    rig.drain();
+}
+
+#[test]
+fn when_places_come_free_single_accepts_give_way_to_a_multishot_and_back() {
+    let mut rig = Rig::new(Echo, Setting { connections_max: 4, crowd: 2, ..Setting::default() });
+    let clients = [(); 4].map(|_| rig.client(WINDOW));
+    rig.turns(4);
+    assert_eq!(rig.meter().accepts_paused, 1);
+    for client in clients {
+        rig.socket(client).peer_finished = true;
+    }
+    rig.turns(6);
+    let before = rig.ring().tally.accepts;
+    for _ in 0..2 {
+        let client = rig.client(WINDOW);
+        rig.say(client, b"served");
+        assert_eq!(rig.heard(client), b"served");
+        rig.socket(client).peer_finished = true;
+        rig.turns(6);
+    }
+    assert!(rig.ring().tally.accepts - before <= 4, "a multishot took in both, or a few accepts did");
+    rig.drain();
+}

@@ -37,6 +37,8 @@ pub(super) struct Setting {
     /// Buffers of 1 KiB.
     pub(super) buffers: u16,
     pub(super) connections_max: usize,
+    /// How many may wait in the listener's queue.
+    pub(super) crowd: usize,
     /// Direct descriptors.
     pub(super) slots: u32,
     pub(super) out_max: usize,
@@ -52,6 +54,7 @@ impl Default for Setting {
             luck: Luck::default(),
             buffers: 16,
             connections_max: 100,
+            crowd: 0,
             slots: 128,
             out_max: 64 << 10,
             zero_copy_bytes: None,
@@ -68,7 +71,8 @@ pub(super) const BUFFER: usize = 1024;
 
 impl<S: Service> Rig<S> {
     pub(super) fn new(service: S, setting: Setting) -> Rig<S> {
-        let Setting { seed, luck, buffers, connections_max, slots, out_max, zero_copy_bytes, late } = setting;
+        let Setting { seed, luck, buffers, connections_max, crowd, slots, out_max, zero_copy_bytes, late } =
+            setting;
         let pool = linux::pool::Plan { count: buffers, bytes: BUFFER as u32, huge_pages: false };
         let pool = Pool::new(pool).expect("a small pool can be mapped");
         let board = Board::new(&[None]);
@@ -92,7 +96,7 @@ impl<S: Service> Rig<S> {
             seat: Seat::new(service, Desk::new(parts, 0), limits),
             driver: Driver::new(Fake::new(seed, luck, pool, slots)),
             accepts: Vec::new(),
-            crowd: 0,
+            crowd,
             at_bound: false,
             peers,
             parker,

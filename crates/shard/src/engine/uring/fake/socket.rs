@@ -54,6 +54,12 @@ impl Socket {
         self.window = window;
     }
 
+    /// The kernel drops it, unseen by the engine.
+    pub(super) fn lose(&mut self) {
+        self.closed = true;
+        self.was_reset = true;
+    }
+
     /// The far end resets the connection.
     pub(super) fn reset(&mut self) {
         self.peer_reset = true;
