@@ -1,7 +1,7 @@
 //! The seam: what a service is told, what it may wish for, and what every engine promises.
 //!
 //! A service is a state machine. It never touches a socket, a clock or a thread: bytes, ticks and notes come in as
-//! [`Event`]s, wishes go out through [`Io`](crate::Io). One value of it lives on each seat and is owned by that seat's thread.
+//! [`Event`]s, wishes go out through [`Io`]. One value of it lives on each seat and is owned by that seat's thread.
 //!
 //! Promises of every engine (docs/SEAM.md; each has a simulation test):
 //!

@@ -1,7 +1,7 @@
 //! A conversation told as a story: an `async fn` that runs inside a session and is polled when one of its events comes.
 //!
 //! The service keeps the [`Task`] in its session and forwards events to it; the story acts through its [`Cx`]. A story
-//! cannot hold the [`Io`] of a call, which is lent anew each time: it notes what it wishes in a [`Slate`] shared with the
+//! cannot hold the [`Io`] of a call, which is lent anew each time: it notes what it wishes in a `Slate` shared with the
 //! task, the task carries that out on the real `Io` after the poll, and polls again as long as this got the story
 //! further. So a write that fits into the output is over within the event that caused it.
 //!
