@@ -40,7 +40,7 @@ pub(super) struct Driver<R> {
     links: Vec<Link>,
     /// Legs whose receive found no buffer, oldest first.
     pub(super) starved: VecDeque<Key>,
-    /// Legs with a send that was pushed since the last look, or that is slow.
+    /// Legs with a send that was pushed since the last look, or that is slow and holds buffers.
     pub(super) senders: Vec<Key>,
     pub(super) news: VecDeque<News>,
     /// The byte limit of receives from now on; 0 is none.
@@ -198,7 +198,8 @@ impl<R: Ring> Port for Driver<R> {
             Receive::Idle if on => self.arm(leg),
             Receive::Armed if !on => {
                 link.receive = Receive::Stopping;
-                self.ring.push(Op::Cancel(tag(For::Receive, leg)), tag(For::Forgotten, leg));
+                let what = if link.datagram { For::Datagrams } else { For::Receive };
+                self.ring.push(Op::Cancel(tag(what, leg)), tag(For::Forgotten, leg));
             }
             _ => {}
         }

@@ -242,14 +242,17 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn relieve(&mut self) {
         for index in (0..self.driver.senders.len()).rev() {
             let leg = self.driver.senders[index];
-            match self.driver.link(leg).map(|link| link.send) {
-                None => drop(self.driver.senders.swap_remove(index)),
-                Some(Send::Idle) => {
-                    self.driver.link(leg).expect("it was there just now").listed = false;
-                    self.driver.senders.swap_remove(index);
-                }
-                Some(Send::Fresh) => self.mark_slow(leg),
-                Some(Send::Slow | Send::Reclaimed) => {}
+            if self.driver.link(leg).is_some_and(|link| link.send == Send::Fresh) {
+                self.mark_slow(leg);
+            }
+            // Only those stay that are fresh or hold buffers, which are few: nobody looks through all slow readers each turn.
+            let Some(link) = self.driver.link(leg) else {
+                self.driver.senders.swap_remove(index);
+                continue;
+            };
+            if !(link.send == Send::Fresh || link.send == Send::Slow && link.leases) {
+                link.listed = false;
+                self.driver.senders.swap_remove(index);
             }
         }
         let pool = self.driver.ring.pool();
