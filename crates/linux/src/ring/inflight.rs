@@ -114,7 +114,7 @@ impl InFlight {
     }
 
     /// The user data under which `tag` is in flight, if it is and can still be cancelled: a zero-copy send that only waits for
-    /// its notification cannot, and may share its tag with the send after it. Searches: for cancelling only.
+    /// its notification cannot, and may share its tag with the send after it. Searches, since to cancel is rare.
     pub(super) fn find(&self, tag: u64) -> Option<u64> {
         let waits = |held: &Held| !matches!(held, Held::ZeroCopy { gather: None, .. });
         let index = self.entries.iter().position(|e| e.tag == tag && e.held.as_ref().is_some_and(waits))?;

@@ -61,8 +61,10 @@ pub enum Op {
     Connect(Sock, SocketAddr),
     /// Say each time an eventfd becomes readable.
     PollMulti(&'static EventFd),
-    /// End the submission with this tag.
+    /// End the submission with this tag: an accept, a receive or a poll.
     Cancel(super::Tag),
+    /// End the submission with this tag that lends memory to the kernel: a send, a connect, or receives of datagrams.
+    CancelLending(super::Tag),
     /// Send FIN. Always done by a worker thread of the kernel: for real half-closes only.
     Shutdown(Sock),
     /// Make the close of a direct descriptor that follows a reset (`SO_LINGER` with 0 s). Where the kernel cannot (feature
@@ -189,10 +191,8 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             op_flags: libc::POLLIN as u32,
             ..Sqe::on(Sock::Plain(event.as_fd().as_raw_fd()), OP_POLL_ADD)
         },
-        Op::Cancel(of) => {
-            let user_data = held.find(of.0).unwrap_or(of.0);
-            Sqe { fd: -1, addr: user_data, opcode: OP_ASYNC_CANCEL, ..Sqe::default() }
-        }
+        Op::Cancel(of) => cancel(of.0),
+        Op::CancelLending(of) => cancel(held.find(of.0).unwrap_or(of.0)),
         Op::Shutdown(sock) => Sqe { len: libc::SHUT_WR as u32, ..Sqe::on(sock, OP_SHUTDOWN) },
         Op::LingerZero(slot) => return linger_zero(Sock::Direct(slot), tag, held),
         Op::Close(slot) => {
@@ -208,6 +208,10 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
     };
     let mark = if sqe.is_silent() { UNAWAITED } else { 0 };
     Sqe { user_data: tag | mark, ..sqe }
+}
+
+fn cancel(user_data: u64) -> Sqe {
+    Sqe { fd: -1, addr: user_data, opcode: OP_ASYNC_CANCEL, ..Sqe::default() }
 }
 
 pub(super) fn linger_zero(sock: Sock, tag: u64, held: &mut InFlight) -> Sqe {

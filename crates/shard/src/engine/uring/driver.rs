@@ -117,6 +117,15 @@ impl<R: Ring> Driver<R> {
         self.ring.push(op, tag(what, leg));
     }
 
+    /// Asks for the end of a submission of a leg.
+    fn cancel(&mut self, leg: Key, what: For) {
+        let op = match what {
+            For::Receive => Op::Cancel(tag(what, leg)),
+            _ => Op::CancelLending(tag(what, leg)),
+        };
+        self.ring.push(op, tag(For::Forgotten, leg));
+    }
+
     /// A submission of a leg had its last completion. Says whether the leg is still in use by whom it was for.
     pub(super) fn done(&mut self, leg: Key) {
         let Some(link) = self.link(leg) else { return };
@@ -176,7 +185,7 @@ impl<R: Ring> Driver<R> {
             let leg = self.senders[index];
             let Some(link) = self.link(leg).filter(|l| l.send == Send::Slow && l.leases) else { continue };
             link.send = Send::Reclaimed;
-            self.ring.push(Op::Cancel(tag(For::Send, leg)), tag(For::Forgotten, leg));
+            self.cancel(leg, For::Send);
             reclaimed += 1;
             if reclaimed == most as u64 {
                 break;
@@ -199,7 +208,7 @@ impl<R: Ring> Port for Driver<R> {
             Receive::Armed if !on => {
                 link.receive = Receive::Stopping;
                 let what = if link.datagram { For::Datagrams } else { For::Receive };
-                self.ring.push(Op::Cancel(tag(what, leg)), tag(For::Forgotten, leg));
+                self.cancel(leg, what);
             }
             _ => {}
         }
@@ -264,7 +273,7 @@ impl<R: Ring> Port for Driver<R> {
         let receive = if link.datagram { For::Datagrams } else { For::Receive };
         for (what, in_flight) in [(receive, receiving), (For::Send, sending), (For::Connect, connecting)] {
             if in_flight {
-                self.ring.push(Op::Cancel(tag(what, leg)), tag(For::Forgotten, leg));
+                self.cancel(leg, what);
             }
         }
     }

@@ -89,6 +89,13 @@ enum What {
     SendTo { peer: SocketAddr, chunk: Chunk },
 }
 
+impl What {
+    /// Whether the kernel reads or writes memory of its submission until its end.
+    fn lends(&self) -> bool {
+        !matches!(self, What::Accept { .. } | What::Receive { .. } | What::Poll)
+    }
+}
+
 /// A completion that was not taken yet. Its buffers are filled when it is, as with the kernel's ring.
 struct Entry {
     tag: Tag,
@@ -197,7 +204,7 @@ impl Ring for Fake {
         match &op {
             Op::AcceptMulti(_) | Op::Accept(_) => self.tally.accepts += 1,
             Op::PollMulti(_) => self.tally.polls += 1,
-            Op::Cancel(_) => self.tally.cancels += 1,
+            Op::Cancel(_) | Op::CancelLending(_) => self.tally.cancels += 1,
             Op::LingerZero(slot) => _ = self.sockets.find(Sock::Direct(*slot)),
             Op::Receive { sock, .. } => {
                 self.tally.receives += 1;

@@ -31,7 +31,11 @@ impl Fake {
             Op::PollMulti(_) => (None, What::Poll),
             Op::ReceiveDatagrams(_) => (None, What::Datagrams),
             Op::SendTo { peer, chunk, .. } => (None, What::SendTo { peer, chunk }),
-            Op::Cancel(of) => {
+            Op::Cancel(of) | Op::CancelLending(of) => {
+                let lends = matches!(op, Op::CancelLending(_));
+                for request in self.requests.iter().filter(|request| request.tag == of) {
+                    assert_eq!(request.what.lends(), lends, "the ring looks for it where it is not");
+                }
                 let result = self.cancel(of);
                 return self.complete(tag, result, false, Brings::Nothing, None);
             }
