@@ -157,6 +157,35 @@ fn pipelined_requests_are_answered_in_order_however_many() {
 }
 
 #[test]
+fn a_row_of_the_same_requests_ends_where_another_begins() {
+    const PING: &str = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
+    // Each begins as PING does.
+    for (other, status, text) in [
+        ("GET /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200, "ok"),
+        ("GET /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200, "ok"),
+        ("GET /ping HTTP/1.1\r\nHost: xy\r\n\r\n", 200, "ok"),
+        ("GET /ping/no HTTP/1.1\r\nHost: x\r\n\r\n", 404, "Not Found\n"),
+        (
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 36\r\n\r\nGET /ping HTTP/1.1\r\nHost: x\r\n\r\nhello",
+            200,
+            "GET /ping HTTP/1.1\r\nHost: x\r\n\r\nhello",
+        ),
+    ] {
+        let rig = Rig::new();
+        let mut client = rig.site();
+        let (before, between) = (PING.repeat(5), PING.repeat(3));
+        client.send(format!("{before}{other}{between}{other}{other}{PING}{LAST}{PING}"));
+        for is_ping in [[true; 5].as_slice(), &[false], &[true; 3], &[false; 2], &[true; 2]].concat() {
+            let (answer, (status, text)) =
+                (client.answer(), if is_ping { (200, "ok") } else { (status, text) });
+            assert_eq!((answer.status, answer.text()), (status, text), "{other:?}");
+        }
+        assert!(client.is_closed(), "what comes after the last is not answered");
+        assert_eq!(rig.end().requests, 13);
+    }
+}
+
+#[test]
 fn a_body_of_many_megabytes_comes_back_whole_with_a_length_and_in_chunks() {
     let rig = Rig::new();
     let body = noise(1, 20_000_000);

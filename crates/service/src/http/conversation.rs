@@ -228,12 +228,17 @@ impl Http {
         let (out, answer) = (io.out(session.leg), self.stamp.canned());
         let most = out.room() / answer.len();
         let (first, mut used, mut count) = (input.first(), 0, 0);
-        while count < most
-            && let Ok(Some((head, bytes))) =
-                &head::parse(&first[used..], &config.limits, &mut Scan::default())
-            && site::is_ping(config, head)
-        {
-            used += bytes;
+        let mut before: &[u8] = &[];
+        while count < most {
+            let rest = &first[used..];
+            // The same bytes again are the same request.
+            if before.is_empty() || !rest.starts_with(before) {
+                match &head::parse(rest, &config.limits, &mut Scan::default()) {
+                    Ok(Some((head, bytes))) if site::is_ping(config, head) => before = &rest[..*bytes],
+                    _ => break,
+                }
+            }
+            used += before.len();
             count += 1;
         }
         out.write(count * answer.len(), |out| (0..count).for_each(|_| out.extend_from_slice(answer)));
