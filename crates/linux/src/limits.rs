@@ -125,6 +125,12 @@ fn parse_switch(text: &str) -> IoUringSwitch {
     }
 }
 
+/// Connections that may wait in one accept queue, at most (`net.core.somaxconn`); `None` where nobody says.
+#[must_use]
+pub fn somaxconn() -> Option<u64> {
+    fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,10 @@
 //! and integrity follow from moving chunks from the front of one queue to the back of another.
 
 use shard::{Event, Input, Io, Leg, Next, Service};
+use std::time::Duration;
+
+/// How long a drain goes on answering, at most half of its time. An echo has no request that could be the last one.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// One echoing connection.
 #[derive(Debug)]
@@ -24,7 +28,13 @@ impl Session {
             Event::Bytes(_, input) => self.forward(input, io),
             // Everything received has been moved to the output by now: it leaves before the leg is closed.
             Event::Eof(_) | Event::Failed(..) => Next::Close,
-            Event::Drain(_) => {
+            // What is on its way to us, or waits in the socket of a connection just accepted, is still answered.
+            Event::Drain(until) => {
+                let half = Duration::from_millis(until.0.saturating_sub(io.now().0) / 2);
+                io.timer(DRAIN_GRACE.min(half));
+                Next::Stay
+            }
+            Event::Timer(_) => {
                 // The peer does not know that we stop and may be sending; a reset would destroy what is on its way back.
                 io.linger(self.leg);
                 Next::Close

@@ -81,6 +81,18 @@ fn echo_through(stream: &mut TcpStream, sent: &[u8]) {
 }
 
 #[test]
+fn a_seat_that_panics_before_it_serves_does_not_leave_the_start_hanging() {
+    let started = thread::spawn(|| {
+        shard::engine::uring::start(plan(2), Control::default(), |seat, _| {
+            assert_eq!(seat, 0, "this seat cannot be made");
+            Echo
+        })
+        .map(drop)
+    });
+    assert!(started.join().is_err(), "the panic is passed on, after the other seat has ended");
+}
+
+#[test]
 fn many_clients_get_back_what_they_sent_and_a_half_close_brings_the_rest() {
     let report = serve(plan(2), |addresses| {
         thread::scope(|scope| {

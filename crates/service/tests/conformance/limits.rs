@@ -13,6 +13,7 @@ on_every_engine! {
     at_the_bound_of_connections_the_next_client_waits_until_one_leaves
     a_connection_on_which_nothing_moves_is_closed_and_counted
     when_descriptors_are_few_the_rest_waits_and_all_are_served
+    when_descriptors_are_few_a_drain_serves_the_queue_all_the_same
 }
 
 fn at_the_bound_of_connections_the_next_client_waits_until_one_leaves(engine: Engine) {
@@ -74,6 +75,25 @@ fn when_descriptors_are_few_the_rest_waits_and_all_are_served(engine: Engine) {
             crowd.into_iter().filter_map(|mut client| client.read(&mut [0]).ok()).filter(|n| *n == 1).count();
         assert_eq!(served, CROWD, "round {round}");
         assert_eq!(exchange(&mut connect(server.address), b"and now?"), b"and now?", "round {round}");
+    }
+    assert_eq!(server.end(), "in flight 0, lent 0");
+}
+
+fn when_descriptors_are_few_a_drain_serves_the_queue_all_the_same(engine: Engine) {
+    limits::raise_nofile().unwrap();
+    let mut server = Narrow::start(engine);
+    server.signal("STOP");
+    let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| connect(server.address)).collect();
+    for client in &mut crowd {
+        client.write_all(b"x").unwrap();
+    }
+    // All of them wait in the listener's queue when the drain begins.
+    drop(server.child.stdin.take());
+    server.signal("CONT");
+    for (index, mut client) in crowd.into_iter().enumerate() {
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).unwrap_or_else(|error| panic!("client {index}: {error}"));
+        assert_eq!(heard, b"x", "client {index}");
     }
     assert_eq!(server.end(), "in flight 0, lent 0");
 }

@@ -134,6 +134,21 @@ impl<S: Service> Seat<S> {
         self.desk.conns.len() < self.desk.connections_max
     }
 
+    /// Legs that take the place of a connection: those of late listeners have places of their own.
+    pub(crate) fn taken(&self) -> usize {
+        self.desk.conns.len().saturating_sub(self.late)
+    }
+
+    /// How many sessions late listeners have.
+    pub(crate) fn late(&self) -> usize {
+        self.late
+    }
+
+    /// Whether a drain has had its time.
+    pub(crate) fn is_past_drain(&self) -> bool {
+        self.desk.draining && self.desk.now >= self.drain_until
+    }
+
     /// Reserves the leg of a connection that was accepted. The engine prepares its side, then calls [`Seat::accepted`].
     pub(crate) fn reserve(&mut self, listener: ListenerId) -> Option<Key> {
         // The session is not known yet; `accepted` sets it before anything else can happen to the leg.

@@ -7,8 +7,9 @@
 //!
 //! A multishot accept takes in all that waits, however much room there is: what finds no slot in the descriptor table is
 //! accepted and dropped by the kernel. So it is armed only while there is room for the whole crowd, all that may wait in
-//! the queues; nearer to the bound single accepts share the places that are left. Each listener keeps one as long as there
-//! is a place, so that none starves: with L listeners the bound may be passed by L - 1.
+//! the queues at one time; nearer to the bound single accepts share the places that are left. Each listener keeps one as long
+//! as there is a place, so that none starves: with L listeners the bound may be passed by L - 1, for which the table has
+//! spare slots.
 
 use super::driver::{Driver, For};
 use super::ring::Ring;
@@ -16,7 +17,7 @@ use crate::service::ListenerId;
 use linux::errno;
 use linux::net::Listener;
 use linux::ring::{Op, Sock, Tag};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// One listener's socket on this seat.
 pub(super) struct Accept {
@@ -31,6 +32,16 @@ pub(super) struct Accept {
     stopping: u16,
     /// Not armed before this time: descriptors or memory were short.
     again_ns: u64,
+    /// Connections taken out of its queue since it was to close.
+    emptied: usize,
+}
+
+/// What a listener that is about to close has in its queue.
+pub(super) enum Waiting {
+    One(OwnedFd),
+    None,
+    /// There is no descriptor for it.
+    Later,
 }
 
 /// How far a listener may accept.
@@ -75,6 +86,7 @@ impl Accept {
             singles: 0,
             stopping: 0,
             again_ns: 0,
+            emptied: 0,
         }
     }
 
@@ -84,6 +96,7 @@ impl Accept {
         let sock = Sock::Plain(listener.as_fd().as_raw_fd());
         match self.state {
             State::Idle if room.places > room.crowd => {
+                self.stop_singles(SINGLES_MAX, driver);
                 self.state = State::Armed;
                 driver.ring.push(Op::AcceptMulti(sock), self.tag(MULTI));
             }
@@ -122,6 +135,27 @@ impl Accept {
         }
         if !matches!(errno, 0 | errno::ECANCELED | errno::ECONNABORTED | errno::EINTR) {
             self.again_ns = now_ns + BACK_OFF_NS;
+        }
+    }
+
+    /// The next connection out of its queue, nothing of it being in flight; at most `most` of them.
+    pub(super) fn next_waiting(&mut self, now_ns: u64, most: usize) -> Waiting {
+        let Some(listener) = self.listener.as_ref().filter(|_| self.emptied < most) else {
+            return Waiting::None;
+        };
+        if now_ns < self.again_ns {
+            return Waiting::Later;
+        }
+        match listener.accept_waiting() {
+            Ok(Some(fd)) => {
+                self.emptied += 1;
+                Waiting::One(fd)
+            }
+            Ok(None) => Waiting::None,
+            Err(_) => {
+                self.again_ns = now_ns + BACK_OFF_NS;
+                Waiting::Later
+            }
         }
     }
 

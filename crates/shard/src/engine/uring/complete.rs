@@ -36,6 +36,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
             op if op == For::SendTo as u8 => self.sent_to(leg, completion.result),
             op if op == For::Finish as u8 => self.driver.done(leg),
             op if op == For::Event as u8 => self.woken(completion.more),
+            // It was not woken by the message, and nobody else will try: the wake was claimed.
+            op if op == For::Message as u8 => self.peers.parkers[leg.slot as usize].event().signal(),
             _ => {} // messages only wake; nobody waits for the rest
         }
     }

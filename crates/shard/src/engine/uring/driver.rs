@@ -29,6 +29,8 @@ pub(super) enum For {
     SendTo,
     /// The eventfd of this seat's parker.
     Event,
+    /// A message to another seat's ring that could not be sent; the slot is the seat's number.
+    Message,
     /// A message from another seat's ring: only to wake.
     Wake,
     /// Cancels, socket options, closes: nobody waits for them.

@@ -23,7 +23,7 @@ use crate::plan::{Control, Stop, ZeroCopy};
 use crate::seat::Seat;
 use crate::service::Service;
 use crate::slab::Key;
-use accept::{Accept, Room};
+use accept::{Accept, Room, Waiting};
 use driver::{Driver, For, News};
 use link::{Receive, Send};
 use linux::clock::Clock;
@@ -41,6 +41,8 @@ struct Uring<S: Service, R> {
     accepts: Vec<Accept>,
     /// How many connections may wait in the queues of its listeners.
     crowd: usize,
+    /// The queue of a listener that is about to close was not emptied in this turn.
+    emptying: bool,
     /// The seat is at its bound.
     at_bound: bool,
     peers: Arc<Peers>,
@@ -75,8 +77,10 @@ impl Timed {
 
 /// How often they are counted at most.
 const TIMED_NS: u64 = 10_000_000;
-/// Places beyond the bound that only late listeners take.
+/// Places beside the bound for late listeners together.
 const LATE_PLACES: usize = 16;
+/// Connections that one turn takes out of the queue of a listener that is about to close.
+const EMPTIED_A_TURN: usize = 64;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
@@ -147,6 +151,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         self.seat.fire(&mut self.driver);
         self.seat.wake(&mut self.driver);
         self.seat.mail();
+        self.emptying = false;
         self.obey();
         self.tell();
         self.seat.run(&mut self.driver);
@@ -240,21 +245,17 @@ impl<S: Service, R: Ring> Uring<S, R> {
     /// Looks after buffers: marks sends that outlived their turn, takes buffers back from them when they are short, and arms
     /// receives that found none.
     fn relieve(&mut self) {
-        for index in (0..self.driver.senders.len()).rev() {
-            let leg = self.driver.senders[index];
+        let mut senders = std::mem::take(&mut self.driver.senders);
+        senders.retain(|&leg| {
             if self.driver.link(leg).is_some_and(|link| link.send == Send::Fresh) {
                 self.mark_slow(leg);
             }
+            let Some(link) = self.driver.link(leg) else { return false };
             // Only those stay that are fresh or hold buffers, which are few: nobody looks through all slow readers each turn.
-            let Some(link) = self.driver.link(leg) else {
-                self.driver.senders.swap_remove(index);
-                continue;
-            };
-            if !(link.send == Send::Fresh || link.send == Send::Slow && link.leases) {
-                link.listed = false;
-                self.driver.senders.swap_remove(index);
-            }
-        }
+            link.listed = link.send == Send::Fresh || link.send == Send::Slow && link.leases;
+            link.listed
+        });
+        self.driver.senders = senders;
         let pool = self.driver.ring.pool();
         let (lent, count, returned) = (pool.lent(), pool.count(), pool.returned());
         if lent > count / 2 && (lent > count / 4 * 3 || !self.driver.starved.is_empty()) {
@@ -263,11 +264,15 @@ impl<S: Service, R: Ring> Uring<S, R> {
         }
         // ENOBUFS says that every buffer was lent or in completions not yet taken, so one comes back before it is needed.
         let free = (count - lent) as usize;
-        for _ in 0..self.driver.starved.len().min(returned.max(free)) {
-            let Some(leg) = self.driver.starved.pop_front() else { break };
+        let mut share = returned.max(free);
+        while share > 0
+            && let Some(leg) = self.driver.starved.pop_front()
+        {
+            // Those that went, or are not wanted, take no share: who stands behind them might never be looked at again.
             if let Some(link) = self.driver.link(leg).filter(|link| link.receive == Receive::Starved) {
                 link.receive = Receive::Idle;
                 self.driver.arm(leg);
+                share -= usize::from(self.driver.link(leg).is_some_and(|l| l.receive == Receive::Armed));
             }
         }
     }
@@ -290,15 +295,17 @@ impl<S: Service, R: Ring> Uring<S, R> {
             // In each turn: an accept that is being cancelled may let one more in.
             Stop::Abort => self.seat.abort(&mut self.driver),
         }
-        self.stop_listening(false);
-        if !self.seat.desk.draining && self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
+        let short = self.stop_listening(false);
+        // Where descriptors are short, those who have one have to end before the rest of the queue can be served.
+        if short || self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
             self.seat.drain(&mut self.driver);
         }
     }
 
     /// The end of a drain: when nothing but late listeners serves on any seat, they end too.
     fn close_down(&mut self) {
-        if self.seat.desk.draining && !self.last_call && self.seat.only_late() {
+        let closed = self.accepts.iter().all(|a| a.late || a.listener.is_none());
+        if closed && self.seat.desk.draining && !self.last_call && self.seat.only_late() {
             self.last_call = true;
             self.peers.leave(self.seat.desk.seat);
         }
@@ -309,8 +316,12 @@ impl<S: Service, R: Ring> Uring<S, R> {
         }
     }
 
-    /// Closes listeners, each after the connections that wait in its queue were accepted: closing would reset them.
-    fn stop_listening(&mut self, late: bool) {
+    /// Closes listeners, each after the connections that wait in its queue were accepted: closing would reset them. No more
+    /// than a queue holds, some in each turn, so that those who keep coming cannot hold up the end; and only as long as the
+    /// drain has time. Says whether there was no descriptor for one.
+    fn stop_listening(&mut self, late: bool) -> bool {
+        let (now_ns, mut short) = (self.seat.desk.now_ns, false);
+        let over = self.told == Stop::Abort || self.seat.is_past_drain();
         for index in 0..self.accepts.len() {
             if self.accepts[index].late != late {
                 continue;
@@ -319,32 +330,42 @@ impl<S: Service, R: Ring> Uring<S, R> {
                 self.accepts[index].stop(&mut self.driver);
                 continue;
             }
-            let Some(listener) = self.accepts[index].listener.take() else { continue };
-            loop {
-                match listener.accept_waiting() {
-                    Ok(Some(fd)) => self.take_in_plain(fd, self.accepts[index].id),
-                    Ok(None) => break,
-                    Err(_) => {
-                        self.seat.desk.meter().accept_errors.inc();
+            for _ in 0..EMPTIED_A_TURN {
+                let accept = &mut self.accepts[index];
+                match accept.next_waiting(now_ns, self.crowd) {
+                    Waiting::One(fd) => {
+                        let id = accept.id;
+                        self.take_in_plain(fd, id);
+                    }
+                    Waiting::Later if !over => {
+                        short = true;
+                        break;
+                    }
+                    waiting => {
+                        accept.listener = None;
+                        let unserved = u64::from(matches!(waiting, Waiting::Later));
+                        self.seat.desk.meter().accept_errors.add(unserved);
                         break;
                     }
                 }
             }
+            self.emptying |= self.accepts[index].listener.is_some() && !short;
         }
+        short
     }
 
-    /// Accepts as far as there is room, and counts each time that there is none any more. Late listeners keep a few places
+    /// Accepts as far as there is room, and counts each time that there is none any more. Late listeners have a few places
     /// of their own: health checks and metrics are wanted most when a seat is full.
     fn accept_more(&mut self) {
         let (now_ns, serving) = (self.seat.desk.now_ns, self.told == Stop::Run);
-        let (taken, listeners) = (self.seat.desk.conns.len(), self.accepts.len());
-        let told_last = self.told_last;
+        let (listeners, told_last) = (self.accepts.len(), self.told_last);
+        let places = self.seat.desk.connections_max.saturating_sub(self.seat.taken());
+        let late_places = LATE_PLACES.saturating_sub(self.seat.late());
         for accept in self.accepts.iter_mut().filter(|a| if a.late { !told_last } else { serving }) {
-            let bound = self.seat.desk.connections_max + if accept.late { LATE_PLACES } else { 0 };
-            let room = Room { places: bound.saturating_sub(taken), crowd: self.crowd, listeners };
-            accept.arm(now_ns, room, &mut self.driver);
+            let places = if accept.late { late_places } else { places };
+            accept.arm(now_ns, Room { places, crowd: self.crowd, listeners }, &mut self.driver);
         }
-        let full = !self.seat.has_room();
+        let full = places == 0;
         if full && !self.at_bound {
             self.seat.desk.meter().accepts_paused.inc();
         }
@@ -363,14 +384,15 @@ impl<S: Service, R: Ring> Uring<S, R> {
                 -1 => parker.event().signal(),
                 other => {
                     let tag = driver::tag(For::Wake, NOBODY);
-                    ring.push(Op::Message { ring: other, tag }, driver::tag(For::Forgotten, NOBODY));
+                    let seat = Key { slot: to.into(), generation: 0 };
+                    ring.push(Op::Message { ring: other, tag }, driver::tag(For::Message, seat));
                 }
             }
         });
     }
 
     fn is_runnable(&self) -> bool {
-        self.seat.is_ready() || !self.driver.news.is_empty()
+        self.seat.is_ready() || !self.driver.news.is_empty() || self.emptying
     }
 
     fn deadline_ns(&self) -> Option<u64> {

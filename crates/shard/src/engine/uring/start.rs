@@ -43,7 +43,7 @@ pub fn start<S: Service + 'static>(
     inboxes.iter().for_each(|inbox| control.add(inbox.parker()));
     let (make, plan) = (Arc::new(make), Arc::new(plan));
     let (ready, starts) = mpsc::channel();
-    let mut threads = Vec::new();
+    let (mut threads, mut failure) = (Vec::new(), None);
     for ((seat, inbox), sockets) in (0..seats).zip(inboxes).zip(sockets) {
         let post = posts.next().expect("the mesh has a post for each seat");
         let (plan, board, make) = (plan.clone(), board.clone(), make.clone());
@@ -91,6 +91,7 @@ pub fn start<S: Service + 'static>(
                 driver: Driver::new(ring),
                 accepts: Vec::new(),
                 crowd: crowd(&plan, seat),
+                emptying: false,
                 at_bound: false,
                 peers: peers.clone(),
                 parker,
@@ -106,24 +107,34 @@ pub fn start<S: Service + 'static>(
             };
             uring.listen(sockets, &plan.listeners);
             let _ = ready.send((seat, Ok(info)));
+            drop(ready);
             let result = uring.run();
+            // No seat sends messages to a ring that is about to be closed.
+            peers.rings[usize::from(seat)].store(-1, Ordering::Release);
             if let Err(error) = result {
                 panic!("the ring of seat {seat} failed: {error}");
             }
             uring.report(core)
         };
-        let thread = std::thread::Builder::new().name(format!("shard-{seat}")).spawn(body);
-        threads.push(thread.map_err(|errno| linux::Error::Os { what: "start a thread", errno })?);
+        match std::thread::Builder::new().name(format!("shard-{seat}")).spawn(body) {
+            Ok(thread) => threads.push(thread),
+            Err(errno) => {
+                failure = Some(linux::Error::Os { what: "start a thread", errno }.into());
+                break;
+            }
+        }
     }
     drop(ready);
     let mut infos: Vec<Option<SeatInfo>> = vec![None; usize::from(seats)];
-    let mut failure = None;
-    // Each seat says one word. The channel stays open as long as a seat serves, so the words are counted.
-    for (seat, start) in starts.iter().take(usize::from(seats)) {
+    // Each seat says one word, or none if it panicked.
+    for (seat, start) in starts {
         match start {
             Ok(info) => infos[usize::from(seat)] = Some(info),
             Err(error) => failure = failure.or(Some(error)),
         }
+    }
+    if failure.is_none() && infos.iter().any(Option::is_none) {
+        failure = Some(EngineError::Plan("a seat panicked before it served".into()));
     }
     let running = |seats| Running { addresses, seats, control: control.clone(), board, threads };
     match failure {
@@ -140,6 +151,8 @@ pub fn start<S: Service + 'static>(
 const ZERO_COPY_BYTES: usize = 32 * 1024;
 /// Locked memory that a seat's ring and buffer ring are charged with, at most.
 const RING_BYTES: u64 = 96 * 1024;
+/// What its ring alone takes.
+const RING_LEAST_BYTES: u64 = 64 * 1024;
 /// Descriptor slots that a seat keeps beyond its bound, for late listeners and for what is closing.
 const SPARE_SLOTS: u64 = 64;
 /// Listeners of one plan.
@@ -164,9 +177,9 @@ fn check(plan: &Plan) -> Result<(), EngineError> {
     if plan.listeners.iter().any(|l| l.seat.is_some_and(|seat| usize::from(seat) >= plan.cores.len())) {
         return wrong("a listener names a seat that there is not");
     }
-    let (need, have) = (plan.cores.len() as u64 * RING_BYTES / 2, limits::memlock()?.soft);
+    let (need, have) = (plan.cores.len() as u64 * RING_LEAST_BYTES, limits::memlock()?.soft);
     if have < need && !limits::has_cap_ipc_lock() {
-        return Err(RingError::Memlock { what: "the rings of all shards", need, have }.into());
+        return Err(RingError::Memlock { what: "a ring for each shard", need, have }.into());
     }
     let allowed = cpu::allowed()?;
     for core in plan.cores.iter().flatten() {
@@ -180,7 +193,9 @@ fn check(plan: &Plan) -> Result<(), EngineError> {
 /// How many connections may wait in the queues of a seat's listeners: what a multishot accept may bring at once.
 fn crowd(plan: &Plan, seat: u16) -> usize {
     let listens = |l: &&Listen| l.transport == Transport::Tcp && l.seat.is_none_or(|only| only == seat);
-    plan.listeners.iter().filter(listens).count() * plan.backlog as usize
+    let somaxconn = limits::somaxconn().and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    // One more than the backlog waits (listen(2) of Linux: the queue is full when it is longer than that).
+    plan.listeners.iter().filter(listens).count() * ((plan.backlog as usize).min(somaxconn) + 1)
 }
 
 /// Binds every listener on each of its seats: sockets by seat, and the address of each listener.

@@ -97,6 +97,7 @@ impl<S: Service> Rig<S> {
             driver: Driver::new(Fake::new(seed, luck, pool, slots)),
             accepts: Vec::new(),
             crowd,
+            emptying: false,
             at_bound: false,
             peers,
             parker,
