@@ -9,8 +9,9 @@
 //!
 //! - `kernel.rs` what becomes of each submission, `luck.rs` what may go wrong, `socket.rs` a connection and its far end
 //! - `rig.rs` an engine on a fake, turned by hand; `services.rs` what it serves
-//! - `receiving.rs`, `sending.rs`, `ending.rs` a test for each trap, `mixed.rs` all of them at once, by seeds
+//! - `accepting.rs`, `receiving.rs`, `sending.rs`, `ending.rs` a test for each trap, `mixed.rs` all at once, by seeds
 
+mod accepting;
 mod ending;
 mod kernel;
 mod luck;
