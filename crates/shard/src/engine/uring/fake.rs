@@ -50,6 +50,8 @@ pub(super) struct Fake {
     /// Datagrams that wait to be received, and those that were sent.
     datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
     datagrams_sent: Vec<(Vec<u8>, SocketAddr)>,
+    /// What receives of datagrams end with before they take anything, each one of them.
+    datagram_errors: VecDeque<i32>,
     /// The eventfd was signalled.
     signalled: bool,
     /// How often something of each kind was pushed.
@@ -131,6 +133,7 @@ impl Fake {
             backlog: VecDeque::new(),
             datagrams: VecDeque::new(),
             datagrams_sent: Vec::new(),
+            datagram_errors: VecDeque::new(),
             signalled: false,
             tally: Tally::default(),
         }
@@ -261,7 +264,7 @@ impl Ring for Fake {
     }
 
     fn has_unsubmitted(&self) -> bool {
-        false
+        !self.pushed.is_empty()
     }
 
     fn has_next(&self) -> bool {

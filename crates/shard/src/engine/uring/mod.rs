@@ -259,7 +259,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         let pool = self.driver.ring.pool();
         let (lent, count, returned) = (pool.lent(), pool.count(), pool.returned());
         if lent > count / 2 && (lent > count / 4 * 3 || !self.driver.starved.is_empty()) {
-            let reclaimed = self.driver.reclaim(count as usize / 8);
+            let reclaimed = self.driver.reclaim((count as usize / 8).max(1));
             self.seat.desk.meter().sends_reclaimed.add(reclaimed);
         }
         // ENOBUFS says that every buffer was lent or in completions not yet taken, so one comes back before it is needed.

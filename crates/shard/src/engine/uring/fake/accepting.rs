@@ -1,8 +1,8 @@
 //! Traps of accepts: short of descriptors, at the bound, and near it, where a multishot would take in too much.
 
-use super::Luck;
 use super::rig::{Rig, Setting, WINDOW, echo};
 use super::services::Echo;
+use super::{Luck, What};
 
 #[test]
 fn an_accept_that_lost_its_more_flag_with_a_good_result_is_armed_again() {
@@ -99,5 +99,92 @@ fn when_places_come_free_single_accepts_give_way_to_a_multishot_and_back() {
         rig.turns(6);
     }
     assert!(rig.ring().tally.accepts - before <= 4, "a multishot took in both, or a few accepts did");
+    rig.drain();
+}
+
+#[test]
+fn a_multishot_gives_way_to_single_accepts_before_the_places_run_out() {
+    let setting = Setting { connections_max: 4, crowd: 3, slots: 4, ..Setting::default() };
+    let mut rig = Rig::new(Echo, setting);
+    let [first, _] = [(); 2].map(|_| rig.client(WINDOW));
+    rig.turns(4);
+    // As many as may wait, and one more than fits.
+    let crowd = [(); 3].map(|_| rig.ring().arrive(WINDOW));
+    rig.turns(4);
+    assert_eq!((rig.meter().accepted, rig.meter().accept_errors), (4, 0), "who does not fit waits");
+    rig.socket(first).peer_finished = true;
+    rig.turns(6);
+    for client in crowd {
+        rig.say(client, b"served");
+        assert_eq!(rig.heard(client), b"served");
+    }
+    rig.drain();
+}
+
+// Several listeners share the places that are left.
+
+/// The listener of each accept in flight.
+fn accepting(rig: &mut Rig<Echo>) -> Vec<u32> {
+    let accepts = rig.ring().requests.iter().filter(|request| matches!(request.what, What::Accept { .. }));
+    let mut listeners: Vec<u32> = accepts.map(|request| request.tag.slot()).collect();
+    listeners.sort_unstable();
+    listeners
+}
+
+#[test]
+fn each_listener_keeps_one_accept_while_there_is_a_place() {
+    let setting = Setting { listeners: 3, connections_max: 2, crowd: 50, ..Setting::default() };
+    let mut rig = Rig::new(Echo, setting);
+    rig.turns(2);
+    assert_eq!(accepting(&mut rig), [0, 1, 2], "two places");
+    let client = rig.client(WINDOW);
+    rig.turns(2);
+    assert_eq!(accepting(&mut rig), [0, 1, 2], "one place");
+    rig.client(WINDOW);
+    rig.turns(2);
+    assert_eq!(accepting(&mut rig), [0; 0], "none");
+    rig.socket(client).peer_finished = true;
+    rig.turns(4);
+    assert_eq!(accepting(&mut rig), [0, 1, 2], "one again");
+    rig.drain();
+}
+
+#[test]
+fn single_accepts_beyond_the_places_that_are_left_are_cancelled_once_each() {
+    let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+    let setting = Setting { luck, listeners: 2, connections_max: 12, crowd: 50, ..Setting::default() };
+    let mut rig = Rig::new(Echo, setting);
+    rig.turns(2);
+    assert_eq!(accepting(&mut rig), [[0; 6], [1; 6]].concat());
+    // The first listener takes them in, and the second is left with six accepts for its half of six places.
+    (0..6).for_each(|_| _ = rig.ring().arrive(WINDOW));
+    rig.turns(10);
+    assert_eq!((rig.meter().accepted, rig.ring().tally.cancels), (6, 3));
+    assert_eq!(accepting(&mut rig), [[0; 3], [1; 3]].concat());
+    rig.drain();
+}
+
+#[test]
+fn a_drain_cancels_each_single_accept_once() {
+    let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+    let setting = Setting { luck, connections_max: 8, crowd: 50, ..Setting::default() };
+    let mut rig = Rig::new(Echo, setting);
+    rig.turns(2);
+    assert_eq!(accepting(&mut rig), [0; 8]);
+    rig.control.drain();
+    rig.end();
+    assert_eq!(rig.ring().tally.cancels, 8 + 1, "the last is that of the wake-up");
+}
+
+#[test]
+fn a_late_listener_accepts_though_the_seat_is_full_as_many_as_have_places_of_their_own() {
+    let setting = Setting { late: true, connections_max: 0, crowd: 50, ..Setting::default() };
+    let mut rig = Rig::new(Echo, setting);
+    let clients = [(); 20].map(|_| rig.client(WINDOW));
+    for (index, client) in clients.into_iter().enumerate() {
+        let served = if index < 16 { b"how are you?".to_vec() } else { Vec::new() };
+        rig.say(client, b"how are you?");
+        assert_eq!((rig.heard(client), rig.meter().accepts_paused), (served, 1), "{index}");
+    }
     rig.drain();
 }

@@ -160,6 +160,22 @@ fn the_end_waits_for_connections_that_close_late() {
 }
 
 #[test]
+fn sessions_are_told_of_the_drain_when_their_listeners_are_closed_and_not_before() {
+    let luck = Luck { late_cancel: 1.0, ..Luck::default() };
+    let mut rig = Rig::new(Echo, Setting { luck, ..Setting::default() });
+    let clients = [(); 2].map(|_| rig.client(WINDOW));
+    rig.control.drain();
+    rig.turn();
+    while rig.uring.accepts[0].listener.is_some() {
+        assert!(!rig.uring.seat.desk.draining);
+        clients.iter().for_each(|client| assert!(!rig.socket(*client).is_closed()));
+        rig.turn();
+    }
+    assert!(rig.uring.seat.desk.draining);
+    rig.end();
+}
+
+#[test]
 fn a_late_listener_serves_while_another_seat_does_and_the_end_waits_for_what_it_flushes() {
     let mut rig = Rig::new(Echo, Setting { late: true, ..Setting::default() });
     let other_seats = rig.uring.peers.clone();

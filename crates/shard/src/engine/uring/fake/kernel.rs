@@ -166,6 +166,10 @@ impl Fake {
     fn receive(&mut self, request: &mut Request) -> bool {
         let id = request.socket.expect("a receive is of a socket");
         let What::Receive { left } = &mut request.what else { unreachable!() };
+        if let Some(errno) = self.sockets.get(id).receive_errors.pop_front() {
+            self.complete(request.tag, -errno, false, Brings::Nothing, Some(id));
+            return true;
+        }
         let (waiting, finished, reset) = self.sockets.get(id).readable();
         if reset || waiting == 0 {
             if !reset && !finished {
@@ -247,6 +251,10 @@ impl Fake {
     }
 
     fn receive_datagram(&mut self, tag: Tag) -> bool {
+        if let Some(errno) = self.datagram_errors.pop_front() {
+            self.complete(tag, -errno, false, Brings::Nothing, None);
+            return true;
+        }
         if self.datagrams.is_empty() {
             return false;
         }

@@ -79,6 +79,7 @@ fn setting(seed: u64, random: &mut Random) -> Setting {
         out_max: 1 << (10 + random.below(5)),
         zero_copy_bytes: random.chance(0.5).then_some(256),
         late: random.chance(0.3),
+        listeners: 1,
     }
 }
 

@@ -43,8 +43,10 @@ pub(super) struct Setting {
     pub(super) slots: u32,
     pub(super) out_max: usize,
     pub(super) zero_copy_bytes: Option<usize>,
-    /// The listener serves through the drain.
+    /// The listeners serve through the drain.
     pub(super) late: bool,
+    /// How many listeners there are. The fake's connections wait at all of them.
+    pub(super) listeners: u16,
 }
 
 impl Default for Setting {
@@ -59,6 +61,7 @@ impl Default for Setting {
             out_max: 64 << 10,
             zero_copy_bytes: None,
             late: false,
+            listeners: 1,
         }
     }
 }
@@ -71,7 +74,7 @@ pub(super) const BUFFER: usize = 1024;
 
 impl<S: Service> Rig<S> {
     pub(super) fn new(service: S, setting: Setting) -> Rig<S> {
-        let Setting { seed, luck, buffers, connections_max, crowd, slots, out_max, zero_copy_bytes, late } =
+        let Setting { seed, luck, buffers, connections_max, crowd, slots, out_max, zero_copy_bytes, .. } =
             setting;
         let pool = linux::pool::Plan { count: buffers, bytes: BUFFER as u32, huge_pages: false };
         let pool = Pool::new(pool).expect("a small pool can be mapped");
@@ -89,7 +92,8 @@ impl<S: Service> Rig<S> {
             out_max,
             connections_max,
         };
-        let limits = Limits { idle: None, drain: Duration::from_secs(5), late: late.into(), zero_copy_bytes };
+        let late = if setting.late { u64::MAX } else { 0 };
+        let limits = Limits { idle: None, drain: Duration::from_secs(5), late, zero_copy_bytes };
         let peers = Peers::new(vec![parker]);
         let control = Control::default();
         let mut uring = Uring {
@@ -112,9 +116,12 @@ impl<S: Service> Rig<S> {
             told_last: false,
         };
         uring.seat.open_root(&mut uring.driver);
-        // Nobody connects to it: the fake's connections come from the test.
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default());
-        uring.accepts.push(Accept::new(listener.expect("loopback has a free port"), ListenerId(0), late));
+        for id in 0..setting.listeners {
+            // Nobody connects to it: the fake's connections come from the test.
+            let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default());
+            let listener = listener.expect("loopback has a free port");
+            uring.accepts.push(Accept::new(listener, ListenerId(id), setting.late));
+        }
         uring.driver.ring.push(Op::PollMulti(parker.event()), driver::tag(For::Event, NOBODY));
         Rig { uring, control, now_ns: 0, board }
     }
@@ -148,6 +155,14 @@ impl<S: Service> Rig<S> {
 
     pub(super) fn turns(&mut self, n: u32) {
         (0..n).for_each(|_| self.turn());
+    }
+
+    /// Turns until the engine would sleep until the world moves.
+    pub(super) fn settle(&mut self) {
+        self.turn();
+        while self.uring.is_runnable() || self.ring().has_next() {
+            self.turn();
+        }
     }
 
     /// A client that was accepted.

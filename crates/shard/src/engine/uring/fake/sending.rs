@@ -3,6 +3,7 @@
 use super::Luck;
 use super::rig::{BUFFER, Rig, Setting, WINDOW, echo, pattern, zero_copy_echo};
 use super::services::Echo;
+use crate::plan::ZeroCopy;
 
 // One send of a stream at a time, continued where it was short.
 
@@ -84,6 +85,18 @@ fn a_leg_whose_zero_copy_sends_are_copied_sends_plainly_from_then_on() {
     rig.drain();
 }
 
+#[test]
+fn whoever_asked_for_zero_copy_from_a_size_on_gets_it_though_the_kernel_copies() {
+    let mut rig = zero_copy_echo(Luck { copied: 1.0, ..Luck::default() });
+    rig.uring.zero_copy = ZeroCopy::AtLeast(1);
+    let client = rig.client(WINDOW);
+    (0..3).for_each(|_| rig.say(client, b"again "));
+    assert_eq!(rig.heard(client), b"again again again ");
+    let tally = rig.ring().tally;
+    assert_eq!((tally.zero_copies, tally.sends, rig.meter().zero_copy_copied), (3, 0, 3));
+    rig.drain();
+}
+
 // Sends that hold buffers while others need them.
 
 /// Two clients that read nothing and hold every buffer, and one that reads.
@@ -139,4 +152,16 @@ fn a_slow_send_whose_cancel_came_too_late_is_not_sent_twice() {
 #[test]
 fn a_slow_zero_copy_send_is_called_back_too() {
     pressed(Luck { notification_rests: 3, ..Luck::default() }, 1, Some(1));
+}
+
+// What was pushed and not submitted would wait as long as the engine spins.
+
+#[test]
+fn what_a_turn_pushed_is_submitted_before_the_engine_spins() {
+    let mut rig = echo(Luck::default());
+    rig.uring.turn(0);
+    assert!(!rig.ring().pushed.is_empty(), "an accept");
+    rig.uring.spin().expect("the fake does not fail");
+    assert!(rig.ring().pushed.is_empty());
+    rig.drain();
 }

@@ -16,6 +16,8 @@ pub(super) struct Socket {
     pub(super) arriving: VecDeque<u8>,
     pub(super) peer_finished: bool,
     pub(super) peer_reset: bool,
+    /// What receives end with before they take anything, each one of them.
+    pub(super) receive_errors: VecDeque<i32>,
     /// Taken from us, and not read by the far end yet: at most `window` bytes.
     pub(super) unread: VecDeque<u8>,
     window: usize,
