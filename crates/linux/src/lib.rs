@@ -8,6 +8,7 @@ pub mod clock;
 pub mod counting_alloc;
 pub mod cpu;
 pub mod error;
+pub mod heap;
 pub mod limits;
 pub mod net;
 pub mod notify;

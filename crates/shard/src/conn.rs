@@ -30,6 +30,8 @@ pub(crate) struct Conn {
     flags: u16,
     /// Bytes that lingering may still discard.
     pub(crate) budget: u32,
+    /// What the seat's account of held bytes has for this leg; see [`Desk::charge`](crate::desk::Desk::charge).
+    pub(crate) charged: u32,
     /// The idle, connect or linger alarm: a leg has one at a time.
     pub(crate) alarm: Option<TimerId>,
 }
@@ -81,6 +83,10 @@ pub(crate) enum Flag {
     Copies = 1 << 11,
     /// Counted in the `connections` gauge.
     Counted = 1 << 12,
+    /// The engine has no buffer to receive into: what the peer sent waits in the socket.
+    Starved = 1 << 13,
+    /// It was so at some time since the service last asked.
+    WasStarved = 1 << 14,
 }
 
 /// A pipe that moves input of this leg to another one without asking the service.
@@ -105,6 +111,7 @@ impl Conn {
             phase,
             flags: 0,
             budget: 0,
+            charged: 0,
             alarm: None,
         }
     }

@@ -43,8 +43,14 @@ pub(crate) struct Desk<N: Send> {
     pub(crate) exact: Option<(u64, Token)>,
     pub(crate) draining: bool,
     pub(crate) out_max: usize,
-    /// Bytes that slow legs hold: queued, in flight, unread.
-    pub(crate) slow_bytes: usize,
+    /// Bytes that are held for peers: unread input of every leg, and what slow legs have queued or in flight.
+    pub(crate) held_bytes: usize,
+    /// What may be held before the bounds of legs become narrow.
+    pub(crate) held_max: usize,
+    /// The most that was held since memory was last given back to the system.
+    held_peak: usize,
+    /// The alarm that looks whether most of it has gone is set.
+    ebbs: bool,
     pub(crate) connections_max: usize,
     /// The timers of each session, by its slot.
     timers: Vec<Timers>,
@@ -74,6 +80,8 @@ pub(crate) enum Alarm {
     Connect(Key),
     /// The check of a leg that is flushing its last output.
     Close(Key),
+    /// A look whether memory can be given back to the system.
+    Ebb,
     /// The end of a leg's lingering.
     Linger(Key),
     /// The drain's deadline.
@@ -142,11 +150,17 @@ const TAIL_BYTES_MAX: usize = 64 * 1024;
 /// Nor one that would bring those that are kept past this.
 const TAILS_BYTES_MAX: usize = 4 << 20;
 /// Nor a queue of chunks with memory for more than this.
-const CHUNKS_MAX: usize = 256;
-/// What the slow legs of a seat may hold together, in bytes. Beyond it each of them has room for `NARROW_BYTES` only.
-pub(crate) const SLOW_BYTES_MAX: usize = 64 << 20;
-/// The bound of a slow leg's output while the seat is over its budget.
-pub(crate) const NARROW_BYTES: usize = 16 << 10;
+const CHUNKS_MAX: usize = 64;
+/// The budget of a seat: what it holds for all its peers before the bounds of each become narrow. Then a leg has room for
+/// `NARROW_BYTES` of output, and its receives bring little at a time ([`Port::ration`](crate::seat::Port::ration)).
+const HELD_BYTES_MAX: usize = 64 << 20;
+/// The bound of a leg's output while the seat is over its budget: of every leg's, since nobody knows which of them will be
+/// found slow next.
+const NARROW_BYTES: usize = 16 << 10;
+/// What must have been held before it is worth asking the allocator for it.
+const TRIM_BYTES: usize = 16 << 20;
+/// How long after that, and how often at most.
+const EBB: Duration = Duration::from_secs(1);
 /// Datagrams waiting for their send, a seat; further ones are dropped and counted.
 const DATAGRAMS_MAX: usize = 1024;
 /// Notes of a seat to itself; further ones are refused.
@@ -159,7 +173,12 @@ impl Spare {
         self.gathers.pop().unwrap_or_else(Gather::new)
     }
 
-    pub(crate) fn tail(&mut self) -> Vec<u8> {
+    /// A copy buffer. One that was used may be far larger than what is about to be written: a seat that is over its budget
+    /// begins with nothing.
+    pub(crate) fn tail(&mut self, over_budget: bool) -> Vec<u8> {
+        if over_budget {
+            return Vec::new();
+        }
         let tail = self.tails.pop().unwrap_or_default();
         self.tail_bytes -= tail.capacity();
         tail
@@ -250,7 +269,10 @@ impl<N: Send> Desk<N> {
             exact: None,
             draining: false,
             out_max,
-            slow_bytes: 0,
+            held_bytes: 0,
+            held_max: HELD_BYTES_MAX,
+            held_peak: 0,
+            ebbs: false,
             connections_max,
             timers: Vec::new(),
             tokens: 0,
@@ -351,6 +373,7 @@ impl<N: Send> Desk<N> {
 
     #[inline]
     pub(crate) fn out(&mut self, session: Key, leg: Key) -> &mut Out {
+        let (over, max) = (self.is_over_budget(), self.out_bound());
         let mine = |conn: &&mut Conn| conn.session == session && conn.is_writable();
         let Some(conn) = self.conns.get_mut(leg).filter(mine) else {
             return &mut self.void;
@@ -358,32 +381,88 @@ impl<N: Send> Desk<N> {
         if conn.set(Flag::Dirty, true) {
             self.dirty.push(leg);
         }
-        let (spare, out_max) = (&mut self.spare, self.out_max);
-        let out =
-            conn.out.get_or_insert_with(|| spare.outs.pop().unwrap_or_else(|| Box::new(Out::new(out_max))));
+        let spare = &mut self.spare;
+        let out = conn.out.get_or_insert_with(|| {
+            let mut out = spare.outs.pop().unwrap_or_else(|| Box::new(Out::new(max)));
+            out.set_max(max);
+            out
+        });
         if !out.has_tail_buffer() {
-            out.set_tail(spare.tail());
+            out.set_tail(spare.tail(over));
         }
         out
     }
 
-    /// Brings the account of what slow legs hold up to date for one leg, and its output's bound with it: while the seat is
-    /// over its budget, a slow leg gets no more room than `NARROW_BYTES`. What it has stays until it leaves.
+    /// Whether more is held than the seat's budget: then each leg may hold little.
+    #[inline]
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.held_bytes > self.held_max
+    }
+
+    /// The bound of a leg's output at this moment.
+    #[inline]
+    pub(crate) fn out_bound(&self) -> usize {
+        if self.is_over_budget() { self.out_max.min(NARROW_BYTES) } else { self.out_max }
+    }
+
+    /// Brings the account of what is held up to date for one leg, and its output's bound with it. What it has stays until it
+    /// leaves. The output of a leg that is not slow is not counted: it is gone within a turn or two.
     pub(crate) fn charge(&mut self, leg: Key) {
         let Some(conn) = self.conns.get_mut(leg) else { return };
         let slow = conn.is(Flag::Slow);
         let unread: usize = conn.input.iter().flat_map(|input| input.iter()).map(Chunk::len).sum();
-        let Some(out) = conn.out.as_mut() else { return };
-        let holds = if slow { out.len() + unread } else { 0 };
-        self.slow_bytes += holds;
-        self.slow_bytes -= std::mem::replace(&mut out.charged, holds);
-        let narrow = slow && self.slow_bytes > SLOW_BYTES_MAX;
-        out.set_max(if narrow { self.out_max.min(NARROW_BYTES) } else { self.out_max });
+        let unsent = conn.out.as_ref().filter(|_| slow).map_or(0, |out| out.len());
+        let holds = u32::try_from(unread + unsent).unwrap_or(u32::MAX);
+        self.held_bytes += holds as usize;
+        self.held_bytes -= std::mem::replace(&mut conn.charged, holds) as usize;
+        if self.held_bytes > self.held_peak {
+            self.held_peak = self.held_bytes;
+            self.watch_ebb();
+        }
+        let max = self.out_bound();
+        if let Some(out) = self.conns.get_mut(leg).and_then(|conn| conn.out.as_mut()) {
+            out.set_max(max);
+            if slow && holds > 0 && max < self.out_max {
+                out.shrink();
+            }
+        }
+    }
+
+    /// Takes a leg's unread input out, and off the account.
+    pub(crate) fn take_input(&mut self, leg: Key) -> Option<Pieces> {
+        let input = self.conns.get_mut(leg)?.input.take()?;
+        self.charge(leg);
+        Some(input)
+    }
+
+    /// Takes a leg out, and off the account.
+    pub(crate) fn remove_leg(&mut self, leg: Key) -> Option<Conn> {
+        let conn = self.conns.remove(leg)?;
+        self.held_bytes -= conn.charged as usize;
+        Some(conn)
+    }
+
+    /// Whether most of what was held has gone, so that the allocator should be asked to give its memory back. Asked by
+    /// [`Alarm::Ebb`], which is set while there was much: never on the way of a byte.
+    pub(crate) fn take_ebb(&mut self) -> bool {
+        self.ebbs = false;
+        let ebb = self.held_bytes <= self.held_peak / 4;
+        if ebb {
+            self.held_peak = self.held_bytes;
+        }
+        self.watch_ebb();
+        ebb
+    }
+
+    fn watch_ebb(&mut self) {
+        if self.held_peak >= TRIM_BYTES && !self.ebbs {
+            self.ebbs = true;
+            self.wheel.insert(self.after(EBB), Alarm::Ebb);
+        }
     }
 
     /// Keeps the output of a leg that has no more to send.
-    pub(crate) fn keep_out(&mut self, mut out: Box<Out>) {
-        self.slow_bytes -= std::mem::take(&mut out.charged);
+    pub(crate) fn keep_out(&mut self, out: Box<Out>) {
         self.spare.keep_out(out, self.out_max);
     }
 
@@ -445,7 +524,7 @@ mod tests {
         }
         let kept: usize = spare.tails.iter().map(Vec::capacity).sum();
         assert_eq!((kept, spare.tail_bytes), (TAILS_BYTES_MAX, TAILS_BYTES_MAX));
-        assert_eq!((0..=SPARES_MAX).map(|_| spare.tail().capacity()).sum::<usize>(), TAILS_BYTES_MAX);
+        assert_eq!((0..=SPARES_MAX).map(|_| spare.tail(false).capacity()).sum::<usize>(), TAILS_BYTES_MAX);
         assert_eq!(spare.tail_bytes, 0);
     }
 

@@ -96,9 +96,18 @@ impl<S: Service> Io<'_, S> {
     /// Bytes that may be added to a leg's output.
     pub fn room(&self, leg: Leg) -> usize {
         match self.desk.conns.get(leg.0) {
-            Some(conn) if conn.is_writable() => conn.out.as_ref().map_or(self.desk.out_max, |out| out.room()),
+            Some(conn) if conn.is_writable() => {
+                conn.out.as_ref().map_or_else(|| self.desk.out_bound(), |out| out.room())
+            }
             _ => 0,
         }
+    }
+
+    /// Whether there were no buffers to receive into at some time since this was asked last: what the peer sent then waited
+    /// here, and a deadline for it has to begin anew.
+    pub fn was_starved(&mut self, leg: Leg) -> bool {
+        let Some(conn) = self.desk.own(self.session, leg.0) else { return false };
+        conn.set(Flag::WasStarved, false) || conn.is(Flag::Starved)
     }
 
     /// Stops receiving. What is in flight is kept (bounded) and offered after `resume`.

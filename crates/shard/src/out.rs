@@ -22,15 +22,13 @@ pub struct Out {
     full: bool,
     /// Nothing may be added any more.
     shut: bool,
-    /// What the seat's account of slow legs holds for this leg; see [`Desk::charge`](crate::desk::Desk::charge).
-    pub(crate) charged: usize,
 }
 
 impl Out {
     pub(crate) fn new(max: usize) -> Out {
         let (queue, tail) = (VecDeque::new(), Vec::new());
         // With no room at all a pipe into it could not move a byte.
-        Out { queue, tail, queued: 0, flight: 0, max: max.max(1), full: false, shut: false, charged: 0 }
+        Out { queue, tail, queued: 0, flight: 0, max: max.max(1), full: false, shut: false }
     }
 
     /// Bytes that may still be added. Less than a caller needs counts as found full: see [`Out::reserve`].
@@ -177,6 +175,11 @@ impl Out {
         self.queue.iter().filter(|c| c.is_lease()).count()
     }
 
+    /// The bound.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
     /// Changes the bound. What is queued beyond it still leaves.
     pub(crate) fn set_max(&mut self, max: usize) {
         self.max = max.max(1);
@@ -184,7 +187,7 @@ impl Out {
 
     /// As new, for another leg.
     pub(crate) fn reset(&mut self, max: usize) {
-        debug_assert!(self.is_empty() && self.charged == 0);
+        debug_assert!(self.is_empty());
         (self.full, self.shut) = (false, false);
         self.set_max(max);
     }
@@ -192,6 +195,13 @@ impl Out {
     /// Chunks that the queue has memory for.
     pub(crate) fn capacity(&self) -> usize {
         self.queue.capacity()
+    }
+
+    /// Gives back the copy's memory that is not in use.
+    pub(crate) fn shrink(&mut self) {
+        if self.tail.capacity() > 2 * self.tail.len() {
+            self.tail.shrink_to_fit();
+        }
     }
 
     /// The emptied copy buffer, for use again.

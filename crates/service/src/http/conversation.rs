@@ -324,9 +324,8 @@ impl Http {
     fn drained<S: Service>(&mut self, session: &mut Session, io: &mut Io<'_, S>) -> Next {
         let now = io.now();
         session.waits = false;
-        session.since = now;
+        session.restart(now);
         let Some(Busy::Exchange(work)) = session.busy.as_deref_mut() else { return Next::Stay };
-        (work.began, work.heard, work.before) = (now, now, work.exchange.bytes);
         match work.exchange.send(io.out(session.leg)) {
             Flow::Over => self.over(session, io).unwrap_or(Next::Stay),
             Flow::Room => session.wait(io),
@@ -416,6 +415,14 @@ impl Session {
 
     fn is_idle(&self) -> bool {
         self.busy.is_none() && !self.waits
+    }
+
+    /// The clocks of the peer begin anew: it was the server that did not read.
+    fn restart(&mut self, now: Tick) {
+        self.since = now;
+        if let Some(Busy::Exchange(work)) = self.busy.as_deref_mut() {
+            (work.began, work.heard, work.before) = (now, now, work.exchange.bytes);
+        }
     }
 
     /// Waits for room in the output; `Drained` will come.

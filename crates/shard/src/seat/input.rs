@@ -27,13 +27,15 @@ impl<S: Service> Seat<S> {
             pieces.clear();
             return self.discard(leg, bytes, port);
         }
-        if let Some(mut kept) = conn.input.take() {
+        if self.rationed {
+            port.narrow(leg);
+        }
+        if let Some(mut kept) = self.desk.take_input(leg) {
             kept.append(pieces);
             std::mem::swap(&mut *kept, pieces);
             self.desk.spare.keep_input(kept);
-        } else if conn.pipe.is_none() && !conn.is(Flag::Paused) && !conn.is(Flag::Offered) {
-            return self.offer(leg, pieces, port);
         }
+        let Some(conn) = self.desk.conns.get(leg) else { return pieces.clear() };
         if conn.pipe.is_some() {
             self.pump(leg, pieces, port);
         } else if conn.is(Flag::Paused) || conn.is(Flag::Offered) {
@@ -70,6 +72,15 @@ impl<S: Service> Seat<S> {
         }
     }
 
+    /// The engine found no buffer for what a leg's peer sent, or goes on to receive.
+    pub(crate) fn starved(&mut self, leg: Key, on: bool) {
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get_mut(leg) else { return };
+        conn.set(Flag::Starved, on);
+        conn.set(Flag::WasStarved, true);
+        conn.active = now;
+    }
+
     pub(super) fn pause<P: Port>(&mut self, leg: Key, on: bool, port: &mut P) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         if conn.set(Flag::Paused, on) {
@@ -104,7 +115,7 @@ impl<S: Service> Seat<S> {
             return self.pump_kept(leg, port);
         }
         if !conn.is(Flag::Paused)
-            && let Some(mut kept) = conn.input.take()
+            && let Some(mut kept) = self.desk.take_input(leg)
         {
             self.offer(leg, &mut kept, port);
             kept.clear();
@@ -164,6 +175,7 @@ impl<S: Service> Seat<S> {
             self.unlease_input(leg);
         }
         self.desk.charge(leg);
+        self.ration(port);
         self.hear(leg, port);
     }
 
@@ -226,7 +238,7 @@ impl<S: Service> Seat<S> {
             }
         }
         self.deliver(session, Event::Eof(Leg(leg)), port);
-        if let Some(mut kept) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.take()) {
+        if let Some(mut kept) = self.desk.take_input(leg) {
             kept.clear();
             self.desk.spare.keep_input(kept);
         }
@@ -257,7 +269,7 @@ impl<S: Service> Seat<S> {
 
     /// Moves kept input through a leg's pipe, as far as there is room.
     fn pump_kept<P: Port>(&mut self, from: Key, port: &mut P) {
-        let kept = self.desk.conns.get_mut(from).and_then(|conn| conn.input.take());
+        let kept = self.desk.take_input(from);
         let mut kept = kept.unwrap_or_else(|| self.desk.spare.input());
         self.pump(from, &mut kept, port);
         self.desk.spare.keep_input(kept);

@@ -13,6 +13,9 @@ mod input;
 mod output;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 use crate::conn::{Conn, Flag, Phase, Pipe};
 use crate::desk::{Alarm, Datagram, Desk, Wish};
 use crate::io::{Connect, Io};
@@ -27,6 +30,10 @@ use std::time::Duration;
 pub(crate) trait Port {
     /// Receive on this leg, or stop doing so. What was received meanwhile may still come.
     fn receive(&mut self, leg: Key, on: bool);
+    /// Receive little at a time from now on, on whatever leg, or as usual again.
+    fn ration(&mut self, on: bool);
+    /// Let what this leg's receive may still bring be as little as on one that begins now.
+    fn narrow(&mut self, leg: Key);
     /// Send all of it. Ends with [`Seat::sent`]. Never called while another send of the leg is in flight.
     fn send(&mut self, leg: Key, gather: Box<Gather>, zero_copy: bool);
     /// Send a datagram, or drop it and count that.
@@ -51,6 +58,10 @@ pub(crate) struct Seat<S: Service> {
     root: Key,
     /// Sessions of late listeners.
     late: usize,
+    /// Bytes given to sends in this turn.
+    pushed: usize,
+    /// The engine was told to receive little at a time.
+    rationed: bool,
     drain_until: Tick,
     woken: Vec<(u32, u32)>,
 }
@@ -93,6 +104,11 @@ const NOBODY: Key = Key { slot: u32::MAX, generation: 0 };
 pub(crate) const LEASES_MAX: usize = 16;
 /// Bytes of one send.
 const SEND_BYTES_MAX: usize = 1 << 20;
+/// Bytes that one turn gives to sends before what is large waits for the next: some milliseconds of copying. As much as 64
+/// connections echo a turn with 16 messages of 64 KiB on their way each: the default pool holds no more.
+const TURN_BYTES_MAX: usize = 4 << 20;
+/// Output up to this size never waits for the next turn: an answer is not held up by the downloads of others.
+const SMALL_BYTES: usize = 16 << 10;
 /// Output that is flushed before the end of the turn.
 const FLUSH_BYTES: usize = 64 << 10;
 /// How long a leg that is closing may make no progress in sending its last output.
@@ -105,7 +121,20 @@ impl<S: Service> Seat<S> {
     pub(crate) fn new(service: S, desk: Desk<S::Note>, limits: Limits) -> Seat<S> {
         let (sessions, ready, done, woken) = (Slab::new(), VecDeque::new(), VecDeque::new(), Vec::new());
         let (root, drain_until) = (NOBODY, Tick(0));
-        Seat { desk, service, sessions, ready, done, limits, root, late: 0, drain_until, woken }
+        Seat {
+            desk,
+            service,
+            sessions,
+            ready,
+            done,
+            limits,
+            root,
+            late: 0,
+            pushed: 0,
+            rationed: false,
+            drain_until,
+            woken,
+        }
     }
 
     /// Opens the root session. Its datagram listeners follow by [`Seat::bound`].
@@ -191,8 +220,15 @@ impl<S: Service> Seat<S> {
         if phase == Phase::Closed {
             return;
         }
+        // An idle leg ends as by a close of its own. A reset tells the peer, and frees the socket, where something is stuck.
+        let stuck = conn.has_input() || conn.out.as_ref().is_some_and(|out| !out.is_empty());
+        let abort = match error {
+            LegError::Reset => false,
+            LegError::Idle => stuck,
+            _ => true,
+        };
         self.end_pipes(leg, true);
-        self.shut(leg, error != LegError::Reset, port);
+        self.shut(leg, abort, port);
         if phase <= Phase::Open {
             self.run_done(port);
             self.deliver(session, Event::Failed(Leg(leg), error), port);
@@ -201,7 +237,7 @@ impl<S: Service> Seat<S> {
 
     /// Nothing of the leg is in flight any more and its descriptor is gone: the slot may be used again.
     pub(crate) fn closed(&mut self, leg: Key) {
-        let Some(conn) = self.desk.conns.remove(leg) else { return };
+        let Some(conn) = self.desk.remove_leg(leg) else { return };
         debug_assert_eq!(conn.phase, Phase::Closed);
         if conn.is(Flag::Counted) {
             let meter = self.desk.meter();
@@ -238,6 +274,17 @@ impl<S: Service> Seat<S> {
             self.deliver(letter.to, Event::Note(letter.note), port);
         }
         self.flush_dirty(port);
+        self.ration(port);
+    }
+
+    /// Tells the engine how much to receive at a time, when that changed.
+    #[inline]
+    fn ration<P: Port>(&mut self, port: &mut P) {
+        let over = self.desk.is_over_budget();
+        if over != self.rationed {
+            self.rationed = over;
+            port.ration(over);
+        }
     }
 
     /// Whether [`Seat::run`] has more to do.

@@ -3,7 +3,9 @@
 //! One send of a leg is in flight at a time, always; what queues meanwhile is gathered into the next. Two would interleave
 //! as soon as one of them is short.
 
-use super::{CLOSE, FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, Seat};
+use super::{
+    CLOSE, FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, SMALL_BYTES, Seat, TURN_BYTES_MAX,
+};
 use crate::conn::{Flag, Phase};
 use crate::desk::Alarm;
 use crate::service::{Event, Leg, LegError, Service};
@@ -34,10 +36,13 @@ impl<S: Service> Seat<S> {
             }
         };
         out.sent(sent);
+        let max = out.max();
         conn.active = now;
         let slow = conn.is(Flag::Slow);
         if slow {
             conn.set(Flag::Slow, sent < gather.bytes());
+        }
+        if slow || max != self.desk.out_bound() {
             self.desk.charge(leg);
         }
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
@@ -95,28 +100,35 @@ impl<S: Service> Seat<S> {
 
     /// Flushes what has grown large before the end of the turn, so that a turn's output stays bounded.
     pub(super) fn flush_large<P: Port>(&mut self, leg: Key, port: &mut P) {
-        let queued =
-            self.desk.conns.get(leg).and_then(|conn| conn.out.as_ref()).map_or(0, |out| out.queued());
-        if queued >= FLUSH_BYTES {
+        if self.queued(leg) >= FLUSH_BYTES && self.pushed < TURN_BYTES_MAX {
             self.flush(leg, port);
         }
     }
 
+    fn queued(&self, leg: Key) -> usize {
+        self.desk.conns.get(leg).and_then(|conn| conn.out.as_ref()).map_or(0, |out| out.queued())
+    }
+
+    /// Flushes what has output, in the order in which it got some. The kernel copies all of a turn's output in one enter, and
+    /// nobody is heard meanwhile: past `TURN_BYTES_MAX` what is large waits for the next turn, and keeps its place.
     pub(super) fn flush_dirty<P: Port>(&mut self, port: &mut P) {
         // `flush` adds no leg to the list.
         let mut dirty = std::mem::take(&mut self.desk.dirty);
-        for leg in dirty.drain(..) {
-            if let Some(conn) = self.desk.conns.get_mut(leg) {
+        dirty.retain(|leg| {
+            let waits = self.pushed >= TURN_BYTES_MAX && self.queued(*leg) > SMALL_BYTES;
+            if !waits && let Some(conn) = self.desk.conns.get_mut(*leg) {
                 conn.set(Flag::Dirty, false);
-                self.flush(leg, port);
+                self.flush(*leg, port);
             }
-        }
+            waits
+        });
         debug_assert!(self.desk.dirty.is_empty());
         self.desk.dirty = dirty;
     }
 
     /// Sends what is queued, or does what waited for the queue to be empty.
     fn flush<P: Port>(&mut self, leg: Key, port: &mut P) {
+        let over = self.desk.is_over_budget();
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         match conn.phase {
             // Nobody knows how long it connects: what waits for it holds no buffers.
@@ -137,11 +149,12 @@ impl<S: Service> Seat<S> {
             if out.queued() > 0 {
                 let spare = &mut self.desk.spare;
                 let mut gather = spare.gather();
-                out.gather(&mut gather, SEND_BYTES_MAX, || spare.tail());
+                out.gather(&mut gather, SEND_BYTES_MAX, || spare.tail(over));
                 let zero_copy = self.limits.zero_copy_bytes.is_some_and(|least| gather.bytes() >= least)
                     && gather.chunks().len() == 1
                     && gather.chunks()[0].is_lease()
                     && !conn.is(Flag::Copies);
+                self.pushed += gather.bytes();
                 return port.send(leg, gather, zero_copy);
             }
             if conn.phase == Phase::Open
@@ -244,7 +257,7 @@ impl<S: Service> Seat<S> {
     }
 
     fn forget_input(&mut self, leg: Key) {
-        if let Some(mut kept) = self.desk.conns.get_mut(leg).and_then(|conn| conn.input.take()) {
+        if let Some(mut kept) = self.desk.take_input(leg) {
             kept.clear();
             self.desk.spare.keep_input(kept);
         }

@@ -13,6 +13,7 @@ impl<S: Service> Seat<S> {
     pub(crate) fn tick(&mut self, now_ns: u64) {
         self.desk.now_ns = now_ns.max(self.desk.now_ns);
         self.desk.now = Tick(self.desk.now_ns / 1_000_000);
+        self.pushed = 0;
     }
 
     /// When the seat must run again though nothing happens, in nanoseconds of its clock.
@@ -44,6 +45,11 @@ impl<S: Service> Seat<S> {
                     }
                 }
                 Alarm::Close(leg) => self.check_close(leg, port),
+                Alarm::Ebb => {
+                    if self.desk.take_ebb() {
+                        linux::heap::trim();
+                    }
+                }
                 Alarm::Drain => self.abort(port),
             }
         }
@@ -180,6 +186,10 @@ impl<S: Service> Seat<S> {
         let now = self.desk.now;
         let Some(conn) = self.desk.conns.get(leg).filter(|conn| !conn.is(Flag::Datagram)) else { return };
         let quiet = Duration::from_millis(now.0 - conn.active.0);
+        if conn.is(Flag::Starved) {
+            // It is we who do not read.
+            return self.arm(leg, idle, Alarm::Idle);
+        }
         if quiet < idle {
             return self.arm(leg, idle - quiet, Alarm::Idle);
         }

@@ -28,9 +28,14 @@ impl Http {
         Next::Stay
     }
 
-    /// Whether a deadline that has passed is a new one: bytes left meanwhile, or the drain still needs the admin pages.
-    fn extend<S: Service>(&self, config: &Config, session: &mut Session, io: &Io<'_, S>) -> bool {
+    /// Whether a deadline that has passed is a new one: bytes left meanwhile, the seat did not read what may have come, or
+    /// the drain still needs the admin pages.
+    fn extend<S: Service>(&self, config: &Config, session: &mut Session, io: &mut Io<'_, S>) -> bool {
         let now = io.now();
+        if !session.waits && io.was_starved(session.leg) {
+            session.restart(now);
+            return true;
+        }
         let room = room(session.leg, io);
         let moved = session.waits && room > session.room;
         let stays = session.is_idle()

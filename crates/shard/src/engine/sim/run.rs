@@ -443,6 +443,7 @@ impl<S: Service> World<S> {
             Done::Opened(leg) => state.opened(leg, &mut wire),
             Done::Refused(leg, why) => state.failed(leg, why, &mut wire),
             Done::Datagram(leg, lease, peer, local) => state.datagram(leg, &lease, peer, local, &mut wire),
+            Done::Starved(leg, on) => state.starved(leg, on),
             Done::Closed(leg) => {
                 state.closed(leg);
                 while self.seats[seat].has_room()
@@ -547,6 +548,7 @@ impl Done {
             | Done::Opened(leg)
             | Done::Refused(leg, _)
             | Done::Datagram(leg, ..)
+            | Done::Starved(leg, _)
             | Done::Closed(leg) => Some(*leg),
         }
     }

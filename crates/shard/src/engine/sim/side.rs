@@ -44,6 +44,7 @@ pub(super) enum Done {
     Refused(Key, LegError),
     Datagram(Key, Lease, SocketAddr, Option<IpAddr>),
     Closed(Key),
+    Starved(Key, bool),
 }
 
 /// A datagram that a service sent.
@@ -182,6 +183,7 @@ impl Side {
     pub(super) fn feed(&mut self, net: &mut Net) {
         for _ in 0..self.starved.len() {
             let Some(key) = self.starved.pop_front() else { return };
+            self.done.push_back(Done::Starved(key, false));
             self.hear(key, net);
         }
         if !self.starved.is_empty() {
@@ -217,6 +219,7 @@ impl Side {
             net.note(Who::Leg(self.seat, key), "found no buffer", 0);
             if !self.starved.contains(&key) {
                 self.starved.push_back(key);
+                self.done.push_back(Done::Starved(key, true));
             }
             return self.wake(net);
         }
@@ -314,6 +317,11 @@ impl Wire<'_> {
 }
 
 impl Port for Wire<'_> {
+    /// Each receive brings little here, always.
+    fn ration(&mut self, _on: bool) {}
+
+    fn narrow(&mut self, _leg: Key) {}
+
     fn receive(&mut self, key: Key, on: bool) {
         self.note(key, if on { "receives" } else { "stops receiving" }, 0);
         let late = !on && self.net.fault(self.net.faults.late_bytes);

@@ -47,6 +47,8 @@ pub(super) struct Driver<R> {
     pub(super) news: VecDeque<News>,
     /// The byte limit of receives from now on; 0 is none.
     limit: u32,
+    /// The seat holds more than its budget: receives bring little at a time.
+    rationed: bool,
     /// Counts turns, modulo 256.
     pub(super) turn: u8,
     /// Datagrams in flight, of all datagram legs.
@@ -58,11 +60,17 @@ pub(super) struct Driver<R> {
 pub(super) enum News {
     Failed(Key, LegError),
     Closed(Key),
+    /// There is no buffer for what its peer sent; or its receive is armed again.
+    Starved(Key, bool),
 }
 
 /// Bytes after which a multishot receive ends and is armed again, once buffers have been short. Before that there is no
 /// limit: with one the kernel maps buffers for all of it at each receive (docs/decisions/0003-buffers.md).
 const RECEIVE_BYTES: u32 = 384 << 10;
+/// How many may starve before they get less than that each: as many connections as were measured with it.
+const CROWD: usize = 64;
+/// Buffers that a receive may fill while the seat is over its budget.
+const RATION_BUFFERS: u32 = 2;
 /// Datagrams in flight; further ones are dropped and counted.
 const DATAGRAMS_MAX: u32 = 1024;
 
@@ -76,6 +84,7 @@ impl<R: Ring> Driver<R> {
             senders,
             news,
             limit: 0,
+            rationed: false,
             turn: 0,
             datagrams: 0,
             datagrams_dropped: 0,
@@ -139,11 +148,16 @@ impl<R: Ring> Driver<R> {
 
     /// Arms the receive of a leg if it is wanted and nothing stands against it.
     pub(super) fn arm(&mut self, leg: Key) {
+        let limit = self.limit();
+        let rationed = self.rationed;
         let Some(link) = self.link(leg) else { return };
         if link.wanted && link.receive == Receive::Idle && link.closing.is_none() {
             link.receive = Receive::Armed;
+            link.wide = !rationed;
             let (sock, datagram) = (link.sock, link.datagram);
-            let limit = self.limit;
+            if std::mem::take(&mut link.starved) {
+                self.news.push_back(News::Starved(leg, false));
+            }
             if datagram {
                 self.push(leg, For::Datagrams, Op::ReceiveDatagrams(sock));
             } else {
@@ -156,7 +170,17 @@ impl<R: Ring> Driver<R> {
     /// that are armed do not take all that comes back while others starve.
     pub(super) fn starve(&mut self, leg: Key) {
         self.starved.push_back(leg);
+        self.news.push_back(News::Starved(leg, true));
+        if let Some(link) = self.link(leg) {
+            link.starved = true;
+        }
         self.limit = RECEIVE_BYTES;
+    }
+
+    /// The byte limit of a receive that is armed now. The more legs starve the less each gets, so that the last of them and
+    /// whoever comes after it wait for a few turns only.
+    fn limit(&self) -> u32 {
+        receive_limit(self.limit, self.starved.len(), self.rationed, self.ring.pool().buffer_bytes())
     }
 
     /// Nothing of a closing leg is in flight: its descriptor goes.
@@ -197,6 +221,19 @@ impl<R: Ring> Driver<R> {
     }
 }
 
+/// See [`Driver::limit`]. `usual` and the result: 0 is none.
+fn receive_limit(usual: u32, starved: usize, rationed: bool, buffer: u32) -> u32 {
+    let usual = if usual == 0 { u32::MAX } else { usual };
+    let share = match starved {
+        0..=CROWD => usual,
+        _ => usual.min(u32::try_from(RECEIVE_BYTES as usize * CROWD / starved).unwrap_or(usual)).max(buffer),
+    };
+    match if rationed { share.min(RATION_BUFFERS * buffer) } else { share } {
+        u32::MAX => 0,
+        limit => limit,
+    }
+}
+
 pub(super) fn tag(what: For, leg: Key) -> Tag {
     Tag::new(what as u8, leg.slot, leg.generation)
 }
@@ -213,6 +250,20 @@ impl<R: Ring> Port for Driver<R> {
                 self.cancel(leg, what);
             }
             _ => {}
+        }
+    }
+
+    fn ration(&mut self, on: bool) {
+        self.rationed = on;
+    }
+
+    fn narrow(&mut self, leg: Key) {
+        let Some(link) = self.link(leg).filter(|link| link.wide && !link.datagram) else { return };
+        if link.receive == Receive::Armed {
+            // It is armed again at its last completion.
+            link.wide = false;
+            link.receive = Receive::Stopping;
+            self.cancel(leg, For::Receive);
         }
     }
 
@@ -306,5 +357,30 @@ pub(super) fn leg_error(error: &io::Error) -> LegError {
         io::ErrorKind::TimedOut => LegError::Timeout,
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => LegError::Reset,
         _ => LegError::Os(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_starve_the_less_each_gets_and_over_the_budget_nobody_gets_much() {
+        const KIB: u32 = 1 << 10;
+        for (usual, starved, rationed, limit) in [
+            (0, 0, false, 0),
+            (0, 0, true, 32 * KIB),
+            (RECEIVE_BYTES, 64, false, RECEIVE_BYTES),
+            (RECEIVE_BYTES, 128, false, RECEIVE_BYTES / 2),
+            (RECEIVE_BYTES, 128, true, 32 * KIB),
+            (RECEIVE_BYTES, 100_000, false, 16 * KIB),
+            (RECEIVE_BYTES, 100_000, true, 16 * KIB),
+        ] {
+            assert_eq!(
+                receive_limit(usual, starved, rationed, 16 * KIB),
+                limit,
+                "{usual} {starved} {rationed}"
+            );
+        }
     }
 }

@@ -17,6 +17,10 @@ pub(super) struct Link {
     /// the ring's, and they may take as long as the peer's acknowledgement).
     pub(super) pending: u16,
     pub(super) receive: Receive,
+    /// The receive that is armed may bring more than one of a seat that is over its budget.
+    pub(super) wide: bool,
+    /// It found no buffer, and the seat thinks so.
+    pub(super) starved: bool,
     /// The seat wants bytes.
     pub(super) wanted: bool,
     pub(super) send: Send,
@@ -68,6 +72,8 @@ impl Link {
             fd,
             pending: 0,
             receive: Receive::Idle,
+            wide: false,
+            starved: false,
             wanted: false,
             send: Send::Idle,
             turn: 0,

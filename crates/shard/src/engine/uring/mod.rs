@@ -238,6 +238,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             match news {
                 News::Failed(leg, why) => self.seat.failed(leg, why, &mut self.driver),
                 News::Closed(leg) => self.seat.closed(leg),
+                News::Starved(leg, on) => self.seat.starved(leg, on),
             }
         }
     }
