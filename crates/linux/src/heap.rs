@@ -3,8 +3,8 @@
 //! Small blocks that are freed between others stay with the allocator: after a burst the process is as large as at its
 //! peak, whatever is in use. Never called on the way of a byte.
 
-/// Asks the allocator to give back every whole page that is free (malloc_trim(3)): some milliseconds for some hundred
-/// megabytes. Nothing where the C library has no such call.
+/// Asks the allocator to give back every whole page that is free (malloc_trim(3)). It walks the whole heap: not for
+/// the way of a byte. Nothing where the C library has no such call.
 pub fn trim() {
     give_back();
 }
