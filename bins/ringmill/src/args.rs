@@ -171,7 +171,7 @@ Signals:
 Exit codes:
   0   served and drained, or the question was answered
   1   the machine refused: an address, a limit, io_uring
-  2   the flags or the configuration file cannot be meant";
+  2   the flags or the configuration file cannot be meant; `check`: it could not be served here";
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ pub(crate) struct Failure {
 enum Exit {
     /// The machine refused.
     Runtime = 1,
-    /// The flags or the configuration file cannot be meant.
+    /// The flags or the configuration file cannot be meant, or `ringmill check` says no.
     Usage = 2,
 }
 
@@ -49,6 +49,11 @@ impl Failure {
             Exit::Usage => Failure { what: format!("{place}: {}", self.what), ..self },
             Exit::Runtime => self,
         }
+    }
+
+    /// The same as the answer of `ringmill check`, whose exit code is 2 whatever was refused, and by whom.
+    pub(crate) fn of_check(self) -> Failure {
+        Failure { exit: Exit::Usage, ..self }
     }
 
     /// The exit code that goes with it.

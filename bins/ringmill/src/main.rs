@@ -39,11 +39,15 @@ fn main() -> ExitCode {
 fn answer() -> Result<(), Failure> {
     match args::read(std::env::args_os())? {
         Asked::Serve(args) => args.of_file(run::serve(&args.config()?))?,
-        Asked::Check(args) => tell(&args.of_file(run::check(&args.config()?))?)?,
+        Asked::Check(args) => check(&args).map_err(Failure::of_check)?,
         Asked::PrintConfig(args) => tell(&file::print(&args.config()?))?,
         Asked::Caps { json: true } => tell(&Caps::ask()?.json())?,
         Asked::Caps { json: false } => tell(&Caps::ask()?.text())?,
         Asked::Show(text) => tell(&text)?,
     }
     Ok(())
+}
+
+fn check(args: &args::Args) -> Result<(), Failure> {
+    tell(&args.of_file(run::check(&args.config()?))?)
 }

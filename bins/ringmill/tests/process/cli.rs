@@ -72,6 +72,19 @@ fn a_mistake_that_is_found_after_reading_a_file_names_the_file() {
 }
 
 #[test]
+fn a_check_of_what_this_machine_refuses_is_exit_code_2() {
+    let home = Home::new();
+    let file = home.write("f.toml", "listen = ['http://127.0.0.1:0']\nshards = 1\n");
+    let mut command = ringmill();
+    linux::sandbox::limit_nofile(command.args(["check", &file]), 10);
+    let output = command.output().expect("ringmill starts");
+    check_refusal(output, 2, "10 file descriptors are allowed", "`ulimit -n ");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
+    let output = ringmill().args(["check", &file]).stdout(full).output().expect("ringmill starts");
+    check_refusal(output, 2, "standard output: No space left on device", "");
+}
+
+#[test]
 fn a_pipe_is_no_configuration_and_nobody_waits_for_its_writer() {
     let home = Home::new();
     let pipe = home.path("pipe").display().to_string();
@@ -109,8 +122,8 @@ fn receive_buffers_that_memory_cannot_hold_are_refused_before_the_start() {
         return;
     }
     let file = home.write("f.toml", "recv-buffers = '32768x1MiB'\nshards = 1\n");
-    for args in [["check", &file], ["--config", &file]] {
-        check_refusal(run(&args), 1, "32768x1024KiB on 1 shard are 32.0 GiB", "`--recv-buffers ");
+    for (args, code) in [(["check", &file], 2), (["--config", &file], 1)] {
+        check_refusal(run(&args), code, "32768x1024KiB on 1 shard are 32.0 GiB", "`--recv-buffers ");
     }
 }
 
