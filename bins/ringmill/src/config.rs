@@ -82,7 +82,6 @@ impl Config {
                     Failure::usage(format!("{other} and {url} are the same port")).cure("another port")
                 );
             }
-            self.check_loop(url)?;
         }
         Ok(())
     }
@@ -98,16 +97,6 @@ impl Config {
         if url.is_public() && !is_allowed {
             let cure = format!("an address of loopback, or `{flag}` if that is meant");
             return Err(Failure::usage(format!("{url} {what}")).cure(cure));
-        }
-        Ok(())
-    }
-
-    /// A relay that leads to itself would open connections until the descriptors are gone.
-    fn check_loop(&self, url: &Url) -> Result<(), Failure> {
-        let Kind::Relay(relay) = &url.kind else { return Ok(()) };
-        let end = Url { kind: Kind::Echo, address: relay.to, v6only: false };
-        if url.collides(&end) {
-            return Err(Failure::usage(format!("{url} leads to itself")).cure("another address after `to=`"));
         }
         Ok(())
     }
@@ -296,8 +285,6 @@ mod tests {
         check(&[], "nothing to listen on");
         check(&["http://127.0.0.1:80", "echo://127.0.0.1:80"], "same port");
         check(&["http://*:80", "echo://127.0.0.1:80"], "same port");
-        check(&["relay://127.0.0.1:80?to=127.0.0.1:80"], "leads to itself");
-        check(&["relay://*:80?to=127.0.0.1:80"], "leads to itself");
         serving(&["http://127.0.0.1:0", "echo://127.0.0.1:0"]).check().expect("the kernel chooses two ports");
         serving(&["echo://127.0.0.1:7", "udp-echo://127.0.0.1:7"]).check().expect("two transports");
     }

@@ -11,6 +11,7 @@ mod failure;
 mod file;
 mod knobs;
 mod lock;
+mod loops;
 mod memory;
 mod report;
 mod run;

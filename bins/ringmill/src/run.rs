@@ -3,10 +3,12 @@
 //! Everything that the machine may refuse is asked before the first thread starts, so that a refusal is one line and
 //! leaves nothing behind. This thread then only waits for signals; it never touches a byte.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use linux::net::Transport;
 use linux::notify::{Stage, notify};
 use linux::signal::{Signal, Signals};
 use linux::{limits, net};
@@ -19,6 +21,7 @@ use crate::config::{Config, Engine};
 use crate::cores::{self, Choice};
 use crate::failure::{Failure, warn};
 use crate::lock::Locks;
+use crate::loops;
 use crate::memory;
 use crate::report::Report;
 use crate::services;
@@ -32,6 +35,7 @@ use crate::url::{Kind, Url};
 pub(crate) fn check(config: &Config) -> Result<String, Failure> {
     let choice = cores::choose(&config.cores, config.shards)?;
     check_report(config)?;
+    loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
     memory::check(config, choice.cores.len())?;
     let listeners = table::counted(config.listen.len(), "listener");
@@ -46,6 +50,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     let signals = Signals::block(Signal::ALL)?;
     let choice = cores::choose(&config.cores, config.shards)?;
     check_report(config)?;
+    loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::raise_nofile()?.soft)?;
     memory::check(config, choice.cores.len())?;
     let running = start(config, &choice)?;
@@ -109,6 +114,11 @@ fn probe(url: &Url) -> Result<(), Failure> {
         return Ok(());
     }
     net::probe_free(url.address, url.kind.transport(), Some(url.v6only)).map_err(Failure::from)
+}
+
+/// Whether this machine has the address: then a socket can be bound to it.
+fn is_ours(ip: IpAddr) -> bool {
+    net::probe_free(SocketAddr::new(ip, 0), Transport::Udp, None).is_ok()
 }
 
 /// What is needed before the first connection: a ring, a wake-up and a socket for each listener on each shard.

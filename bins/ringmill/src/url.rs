@@ -87,12 +87,23 @@ impl Url {
     pub(crate) fn collides(&self, other: &Url) -> bool {
         let (a, b) = (self.address, other.address);
         let is_same_port = a.port() == b.port() && a.port() != 0;
-        let is_wide = |url: &Url, ip: IpAddr| {
-            let wide = url.address.ip();
-            wide.is_unspecified() && (wide.is_ipv4() == ip.is_ipv4() || wide.is_ipv6() && !url.v6only)
-        };
-        let is_same_place = a.ip() == b.ip() || is_wide(self, b.ip()) || is_wide(other, a.ip());
+        let is_same_place = self.covers(b.ip()) || other.covers(a.ip());
         self.kind.transport() == other.kind.transport() && is_same_port && is_same_place
+    }
+
+    /// Whether it takes TCP connections to `to`. `is_ours` says whether this machine has an address.
+    pub(crate) fn takes(&self, to: SocketAddr, is_ours: impl Fn(IpAddr) -> bool) -> bool {
+        let ip = to.ip().to_canonical();
+        let is_here = self.address.ip().to_canonical() == ip || self.covers(ip) && is_ours(ip);
+        self.kind.transport() == Transport::Tcp && self.address.port() == to.port() && is_here
+    }
+
+    /// Whether `ip` is its address, however written, or one of all those that it stands for.
+    fn covers(&self, ip: IpAddr) -> bool {
+        let (own, ip) = (self.address.ip().to_canonical(), ip.to_canonical());
+        let is_wide =
+            own.is_unspecified() && (own.is_ipv4() == ip.is_ipv4() || own.is_ipv6() && !self.v6only);
+        own == ip || is_wide
     }
 }
 
@@ -151,7 +162,7 @@ fn relay(query: &mut Query<'_>) -> Result<Relay, String> {
         return Err("a relay needs `?to=ADDR:PORT`".into());
     };
     check_scope(to)?;
-    if to.port() == 0 || to.ip().is_unspecified() {
+    if to.port() == 0 || to.ip().to_canonical().is_unspecified() {
         return Err(format!("`to={to}` is no address to connect to"));
     }
     let form = query.take("form", |word| match word {
@@ -284,6 +295,7 @@ mod tests {
         check("relay://127.0.0.1:1", "needs `?to=");
         check("relay://127.0.0.1:1?to=x", "`to=x`: expected ADDR:PORT");
         check("relay://127.0.0.1:1?to=0.0.0.0:80", "no address to connect to");
+        check("relay://127.0.0.1:1?to=[::ffff:0.0.0.0]:80", "no address to connect to");
         check("relay://127.0.0.1:1?to=1.1.1.1:0", "no address to connect to");
         check("relay://127.0.0.1:1?to=1.1.1.1:1&form=x", "machine or task");
         check("relay://127.0.0.1:1?to=1.1.1.1:1&connect-ms=0", "1 to 600000");
@@ -306,6 +318,10 @@ mod tests {
         check("http://[::]:80?v6only=true", "echo://127.0.0.1:80", false);
         check("http://[::]:80?v6only=true", "echo://[::1]:80", true);
         check("http://0.0.0.0:80", "echo://[::1]:80", false);
+        check("http://[::ffff:127.0.0.1]:80", "echo://127.0.0.1:80", true);
+        check("http://[::ffff:127.0.0.1]:80", "echo://0.0.0.0:80", true);
+        check("http://[::ffff:0.0.0.0]:80", "echo://127.0.0.1:80", true);
+        check("http://[::ffff:0.0.0.0]:80", "echo://[::1]:80", false);
     }
 
     #[test]

@@ -85,6 +85,16 @@ fn a_check_of_what_this_machine_refuses_is_exit_code_2() {
 }
 
 #[test]
+fn relays_that_lead_in_a_circle_are_named_before_the_start() {
+    let home = Home::new();
+    let [a, b] = ["relay://127.9.9.9:1099?to=127.9.9.9:1098", "relay://*:1098?to=[::ffff:127.9.9.9]:1099"];
+    let what = format!("{a} leads to itself by way of relay://[::]:1098?to=[::ffff:127.9.9.9]:1099");
+    check_refusal(run(&["--listen", a, "--listen", b]), 2, &what, "after `to=`");
+    let file = home.write("f.toml", &format!("listen = ['{a}', '{b}']\n"));
+    check_refusal(run(&["check", &file]), 2, &format!("f.toml: {what}"), "after `to=`");
+}
+
+#[test]
 fn a_pipe_is_no_configuration_and_nobody_waits_for_its_writer() {
     let home = Home::new();
     let pipe = home.path("pipe").display().to_string();
