@@ -20,7 +20,7 @@ use shard::plan::{Control, Listen, Plan, Running};
 use crate::config::{Config, Engine};
 use crate::cores::{self, Choice};
 use crate::failure::{Failure, warn};
-use crate::lock::Locks;
+use crate::lock::{self, Locks};
 use crate::loops;
 use crate::memory;
 use crate::report::Report;
@@ -66,7 +66,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
 
 fn start(config: &Config, choice: &Choice) -> Result<Running, Failure> {
     // Until all listeners are bound: from then on the probe of another Ringmill finds them.
-    let _locks = Locks::take(&config.listen)?;
+    let _locks = Locks::take(&config.listen, lock::PATIENCE)?;
     config.listen.iter().try_for_each(probe)?;
     let plan = plan(config, choice);
     let services = services::of(config)?;

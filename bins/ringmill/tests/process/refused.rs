@@ -5,6 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
+use std::thread;
 
 use crate::support::{Home, SMALL, Server, check_echo, check_refusal, get, is_root, ringmill, run};
 use linux::sandbox::{self, Refusal};
@@ -34,13 +35,30 @@ fn a_port_that_another_ringmill_has_is_not_shared_with_it() {
 }
 
 #[test]
-fn an_address_at_which_another_ringmill_is_about_to_listen_is_in_use() {
+fn a_port_at_which_another_ringmill_is_about_to_listen_is_in_use_whatever_its_address() {
     // An address of its own: no connection of another test takes the port meanwhile.
     let free = TcpListener::bind("127.77.7.8:0").and_then(|free| free.local_addr()).expect("a free port");
-    let name = SocketAddr::from_abstract_name(format!("ringmill/tcp/{free}")).expect("a short name");
-    let _about_to = UnixDatagram::bind_addr(&name).expect("nobody else has the address");
-    let output = run(&["--listen", &format!("echo://{free}")]);
-    check_refusal(output, 1, &format!("address {free} is in use"), "another port");
+    let name = SocketAddr::from_abstract_name(format!("ringmill/tcp/{}", free.port())).expect("a short name");
+    let _about_to = UnixDatagram::bind_addr(&name).expect("nobody else has the port");
+    let everywhere = format!("[::]:{}", free.port());
+    thread::scope(|scope| {
+        for address in [free.to_string(), everywhere] {
+            scope.spawn(move || {
+                let output = run(&["--listen", &format!("echo://{address}")]);
+                check_refusal(output, 1, &format!("address {address} is in use"), "another port");
+            });
+        }
+    });
+}
+
+#[test]
+fn two_addresses_of_one_port_are_two_servers() {
+    let first = Server::with(&["--listen", "echo://127.77.7.10:0", "--shards", "1"]);
+    let port = first.address("echo").port();
+    let second = Server::with(&["--listen", &format!("echo://127.77.7.11:{port}"), "--shards", "1"]);
+    assert_eq!(second.address("echo").port(), port);
+    check_echo(&mut first.connect("echo"), b"one");
+    check_echo(&mut second.connect("echo"), b"two");
 }
 
 #[test]
