@@ -128,3 +128,12 @@ fn a_plain_user_with_less_locked_memory_than_buffers_is_served_and_told_what_is_
     check_echo(&mut server.connect("echo"), &[1; 50_000]);
     assert!(server.terminate().0.success());
 }
+
+#[test]
+fn too_little_locked_memory_for_the_rings_is_named_with_the_number_that_would_do() {
+    let home = Home::new();
+    let mut command = Command::new(home.program());
+    sandbox::limit_memlock(as_plain_user(command.args(SMALL), 65_532), 32 << 10);
+    let what = "the rings of all shards needs 49152 bytes of locked memory and RLIMIT_MEMLOCK is 32768";
+    check_refusal(command.output().expect("ringmill starts"), 1, what, "`ulimit -l 48`, or fewer shards");
+}
