@@ -19,7 +19,8 @@ pub struct Config {
     pub public: bool,
     /// The bound for each loopback source, an address with its port. `None`: [`Rate::LOOPBACK`].
     pub rate_loopback: Option<Rate>,
-    /// The bound for each other source, an address whatever its port. `None`: [`Rate::PUBLIC`].
+    /// The bound for each other source, an address whatever its port. Its ports come to whichever seats the kernel chooses, so
+    /// each seat grants an equal part. `None`: [`Rate::PUBLIC`].
     pub rate_public: Option<Rate>,
 }
 
@@ -53,12 +54,18 @@ impl UdpEcho {
     fn admit<S: Service>(&mut self, config: &Config, peer: SocketAddr, io: &mut Io<'_, S>) -> bool {
         let now = io.now();
         let rates = self.rates.get_or_insert_with(|| Rates::new(io.random()));
-        let (source, rate) = if peer.ip().to_canonical().is_loopback() {
-            (peer, config.rate_loopback.unwrap_or(Rate::LOOPBACK))
-        } else {
-            (SocketAddr::new(network(peer.ip()), 0), config.rate_public.unwrap_or(Rate::PUBLIC))
-        };
-        rates.admit(source, rate, now)
+        let (source, rate, seats) = bound(config, peer, io.board().seats());
+        rates.admit(source, rate, seats, now)
+    }
+}
+
+/// What counts as the source of a datagram, its bound, and over how many of the `seats` it is spread. One address with its port
+/// comes to one seat only.
+fn bound(config: &Config, peer: SocketAddr, seats: usize) -> (SocketAddr, Rate, usize) {
+    if peer.ip().to_canonical().is_loopback() {
+        (peer, config.rate_loopback.unwrap_or(Rate::LOOPBACK), 1)
+    } else {
+        (SocketAddr::new(network(peer.ip()), 0), config.rate_public.unwrap_or(Rate::PUBLIC), seats)
     }
 }
 
@@ -152,6 +159,14 @@ mod tests {
         check("192.0.2.1:7007", None, true, &["192.0.2.1:7007"], false);
         // The same port on another machine is somebody else's.
         check("192.0.2.9:7007", Some("192.0.2.1"), true, &["0.0.0.0:7007"], true);
+    }
+
+    #[test]
+    fn a_public_source_is_bounded_over_all_seats_and_a_loopback_one_by_its_port() {
+        let public = |peer: &str| bound(&Config::default(), peer.parse().unwrap(), 8);
+        assert_eq!(public("192.0.2.1:5000"), ("192.0.2.1:0".parse().unwrap(), Rate::PUBLIC, 8));
+        assert_eq!(public("[::ffff:192.0.2.1]:5001"), public("192.0.2.1:5000"));
+        assert_eq!(public("127.0.0.1:5000"), ("127.0.0.1:5000".parse().unwrap(), Rate::LOOPBACK, 1));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Never reads a clock and never allocates after `new`. A source has one of four places; where they are all taken by sources
 //! that are still sending, a newcomer is refused. So nobody gets more than its rate by using many addresses to push its own
 //! bucket out of the table, and whoever floods it with forged sources can only make us silent to newcomers.
+//!
+//! There is a table on each seat, and the kernel spreads the ports of one address over the seats (SO_REUSEPORT, socket(7)). Such
+//! a source gets an equal part of its rate on each, so that all parts together are no more than the whole.
 
 use shard::Tick;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -53,22 +56,25 @@ impl Rates {
         Rates { sets: vec![[None; WAYS]; SETS].into_boxed_slice(), key }
     }
 
-    /// Whether `source` may have one more answer now, which is then taken off its bucket.
-    pub fn admit(&mut self, source: SocketAddr, rate: Rate, now: Tick) -> bool {
-        let full = u64::from(rate.burst.max(1)) * MILLI;
+    /// Whether `source` may have one more answer now, which is then taken off its bucket. `seats`, at least 1, is how many
+    /// tables the source may come to: each grants that part of `rate`, and a burst of at least 1.
+    pub fn admit(&mut self, source: SocketAddr, rate: Rate, seats: usize, now: Tick) -> bool {
+        // A datagram costs as many times more as there are seats: that divides slow rates without a remainder.
+        let price = MILLI * seats as u64;
+        let full = (u64::from(rate.burst) * MILLI).max(price);
         let set = self.set(source);
         let places = &mut self.sets[set];
         for bucket in places.iter_mut().flatten() {
             if bucket.source == source {
                 bucket.refill(rate, now, full);
-                return bucket.spend();
+                return bucket.spend(price);
             }
         }
         // A bucket that is full again says nothing that a new one would not.
         let is_free =
             |place: &Option<Bucket>| place.is_none_or(|mut bucket| bucket.refill(rate, now, full) == full);
         let Some(place) = places.iter_mut().find(|place| is_free(place)) else { return false };
-        place.insert(Bucket { source, milli: full, at: now }).spend()
+        place.insert(Bucket { source, milli: full, at: now }).spend(price)
     }
 
     fn set(&self, source: SocketAddr) -> usize {
@@ -86,9 +92,9 @@ impl Bucket {
         self.milli
     }
 
-    fn spend(&mut self) -> bool {
-        let enough = self.milli >= MILLI;
-        self.milli -= if enough { MILLI } else { 0 };
+    fn spend(&mut self, price: u64) -> bool {
+        let enough = self.milli >= price;
+        self.milli -= if enough { price } else { 0 };
         enough
     }
 }
@@ -106,7 +112,7 @@ mod tests {
     }
 
     fn admitted(rates: &mut Rates, of: SocketAddr, now: Tick, tries: usize) -> usize {
-        (0..tries).filter(|_| rates.admit(of, RATE, now)).count()
+        (0..tries).filter(|_| rates.admit(of, RATE, 1, now)).count()
     }
 
     #[test]
@@ -119,6 +125,30 @@ mod tests {
             (106..10_105).map(|ms| admitted(&mut rates, source(1), Tick(ms), 2)).sum();
         assert_eq!(in_ten_seconds, 99);
         assert_eq!(admitted(&mut rates, source(1), Tick(60_000), 10), 3);
+    }
+
+    #[test]
+    fn a_source_that_comes_to_every_seat_gets_its_rate_once() {
+        let check = |seats: usize, burst: usize, in_ten_seconds: usize| {
+            let mut tables: Vec<Rates> = (0..seats as u64).map(Rates::new).collect();
+            let mut admitted = |now: Tick| -> usize {
+                let tries =
+                    |rates: &mut Rates| (0..9).filter(|_| rates.admit(source(1), RATE, seats, now)).count();
+                tables.iter_mut().map(tries).sum()
+            };
+            assert_eq!(admitted(Tick(0)), burst, "{seats} seats");
+            assert_eq!(
+                (1..=10_000).map(|ms| admitted(Tick(ms))).sum::<usize>(),
+                in_ten_seconds,
+                "{seats} seats"
+            );
+        };
+        check(1, 3, 100);
+        // 3 / 2: one at once on each.
+        check(2, 2, 100);
+        // One at once on each is the least.
+        check(4, 4, 100);
+        check(20, 20, 100);
     }
 
     #[test]
