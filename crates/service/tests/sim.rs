@@ -4,7 +4,7 @@ mod scenarios;
 
 use scenarios::{Asker, Regular, pattern, run, serve, site};
 use service::any::{Any, Config, Kind};
-use shard::engine::sim::{Seeds, Sim};
+use shard::engine::sim::{Line, Peer, Seeds, Sim};
 use std::time::Duration;
 
 #[test]
@@ -145,4 +145,40 @@ fn a_body_that_keeps_its_rate_may_take_as_long_as_it_wants() {
     // At 400 bytes a second the grace is used up after 20,000 bytes; the beginning of an answer is all there is then.
     let run = serve([slow(2500)]);
     assert!(run.broken.iter().any(|why| why.contains("whole: false, end: Some((2")), "{:?}", run.broken);
+}
+
+/// Asks in the middle of each of the first seconds of the run, which begins at 2025-06-01 00:00:00.
+#[derive(Debug)]
+struct Dated(String);
+
+impl Peer for Dated {
+    fn on_connect(&mut self, line: &mut Line<'_>) {
+        line.wait(Duration::from_millis(500));
+    }
+
+    fn on_timer(&mut self, line: &mut Line<'_>) {
+        line.send("GET /ping HTTP/1.1\r\nHost: x\r\n\r\nGET /users/1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        match line.now_ns() < SECONDS * 1_000_000_000 {
+            true => line.wait(Duration::from_secs(1)),
+            false => line.finish(),
+        }
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], _: &mut Line<'_>) {
+        self.0.push_str(str::from_utf8(bytes).expect("text"));
+    }
+
+    fn verdict(&self, _: bool) -> Result<(), String> {
+        let dates: Vec<&str> = self.0.lines().filter_map(|line| line.strip_prefix("Date: ")).collect();
+        let expected = (0..=2 * SECONDS + 1).map(|n| format!("Sun, 01 Jun 2025 00:00:0{} GMT", n / 2));
+        if dates.iter().copied().eq(expected) { Ok(()) } else { Err(format!("{dates:?}")) }
+    }
+}
+
+const SECONDS: u64 = 4;
+
+#[test]
+fn the_date_of_an_answer_is_the_second_in_which_it_was_asked_for() {
+    let world = Sim::new(1).client(Dated(String::new()));
+    world.run(|_| Any::new(Config::new(vec![Kind::Http(Box::new(site()))]))).check();
 }

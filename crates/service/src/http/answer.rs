@@ -171,3 +171,46 @@ impl Stamp {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OCTETS: &str = "application/octet-stream";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_say_the_second_that_was_set_last_and_it_is_rendered_once() {
+        let mut stamp = Stamp::new();
+        let check = |stamp: &Stamp, expected: &str| {
+            let ask = Ask {
+                version: Version::H11,
+                keep_alive: true,
+                is_head: false,
+                expects_continue: false,
+                framing: Framing::None,
+            };
+            let answers = [Reply::Ok, Reply::Page(Status::NotFound), Reply::Pattern(1)];
+            let mut written: Vec<Vec<u8>> = answers
+                .map(|reply| {
+                    let mut out = Vec::new();
+                    stamp.write(&mut out, &reply, &ask);
+                    out
+                })
+                .into();
+            written.push(stamp.canned().to_vec());
+            let mut refused = Vec::new();
+            stamp.refuse(&mut refused, Refusal::ALL[0]);
+            written.push(refused);
+            for out in written {
+                let text = String::from_utf8(out).expect("ASCII");
+                assert!(text.contains(&format!("\r\nDate: {expected}\r\n")), "{text}");
+            }
+        };
+        stamp.set(784_111_777);
+        check(&stamp, "Sun, 06 Nov 1994 08:49:37 GMT");
+        stamp.set(784_111_778);
+        check(&stamp, "Sun, 06 Nov 1994 08:49:38 GMT");
+        // Within the second nothing is rendered: what stands there is left alone.
+        stamp.date = imf_fixdate(0);
+        stamp.set(784_111_778);
+        assert_eq!(stamp.date, imf_fixdate(0));
+    }
+}

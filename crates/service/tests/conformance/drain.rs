@@ -18,6 +18,7 @@ use std::time::Duration;
 
 on_every_engine! {
     no_accepted_request_fails_in_a_drain_under_load
+    what_waits_in_the_accept_queue_when_a_drain_begins_is_served
     idle_connections_are_closed_within_the_grace
     what_is_stuck_at_the_deadline_is_aborted_and_counted
     the_next_server_has_the_same_address_at_once
@@ -50,6 +51,29 @@ fn no_accepted_request_fails_in_a_drain_under_load(engine: Engine) {
     assert_eq!(counts.aborted, 0);
     assert_eq!(counts.requests, answered.load(Relaxed), "each request that came was answered");
     assert_eq!(counts.accepted, served.load(Relaxed), "each connection that was accepted was served");
+}
+
+/// At its bound a seat accepts nothing, so what comes then waits in the queue for sure.
+fn what_waits_in_the_accept_queue_when_a_drain_begins_is_served(engine: Engine) {
+    let server = Recipe::new().plan(|plan| plan.connections_max = 4).serve(engine);
+    let mut held: Vec<TcpStream> = (0..4).map(|_| server.echo()).collect();
+    held.iter_mut().for_each(|client| assert_eq!(exchange(client, b"in"), b"in"));
+    until("accepting stops", || server.counts().accepts_paused == 1);
+    // One more turn of the seat, and what it was told to stop has stopped.
+    assert_eq!(exchange(&mut held[0], b"still in"), b"still in");
+    let mut waiting: Vec<Client> = (0..8).map(|_| server.site()).collect();
+    for client in &mut waiting {
+        client.send(PING);
+    }
+    assert_eq!(server.counts().accepted, 4, "the others wait in the listener's queue");
+    server.control().drain();
+    drop(held);
+    for mut client in waiting {
+        assert_eq!(client.answer().text(), "ok");
+        assert!(client.is_closed());
+    }
+    let counts = server.end();
+    assert_eq!((counts.accepted, counts.status_2xx, counts.aborted), (12, 8, 0));
 }
 
 /// One connection with at most `most` requests, one after another, until the server asks for its end. Says how many were
