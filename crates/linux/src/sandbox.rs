@@ -33,14 +33,19 @@ impl Refusal {
 ///
 /// Errors: what prctl(2) met; EINVAL is a kernel without seccomp filters.
 pub fn refuse_io_uring_in_this_thread(refusal: Refusal) -> Result<(), Error> {
-    install(refusal).map_err(|errno| Error::os("install a seccomp filter", errno))
+    refuse_call_in_this_thread(libc::SYS_io_uring_setup, refusal.errno())
+}
+
+/// Makes the system call `number` fail with `errno`, in the same way.
+pub(crate) fn refuse_call_in_this_thread(number: libc::c_long, errno: libc::c_int) -> Result<(), Error> {
+    install(number, errno).map_err(|errno| Error::os("install a seccomp filter", errno))
 }
 
 /// Makes io_uring_setup(2) fail in the child.
 pub fn refuse_io_uring(child: &mut Command, refusal: Refusal) -> &mut Command {
     // SAFETY: the hook makes two system calls by prctl(2) and builds its filter on the stack: it takes no lock and
     // allocates nothing, which is what the time between fork and exec demands (signal-safety(7)).
-    unsafe { child.pre_exec(move || install(refusal)) }
+    unsafe { child.pre_exec(move || install(libc::SYS_io_uring_setup, refusal.errno())) }
 }
 
 /// Lets the child have at most `descriptors` open files, by soft and hard limit. May only lower what the child has.
@@ -89,14 +94,14 @@ fn limit(child: &mut Command, resource: libc::__rlimit_resource_t, most: u64) ->
     unsafe { child.pre_exec(hook) }
 }
 
-/// The filter: a system call of this architecture with the number of io_uring_setup fails, all else passes.
-fn install(refusal: Refusal) -> Result<(), io::Error> {
-    let errno = refusal.errno() as u32 & libc::SECCOMP_RET_DATA;
+/// The filter: the system call of this architecture with that number fails, all else passes.
+fn install(number: libc::c_long, errno: libc::c_int) -> Result<(), io::Error> {
+    let errno = errno as u32 & libc::SECCOMP_RET_DATA;
     let mut filter = [
         load(ARCH_OFFSET),
         skip_unless(AUDIT_ARCH, 3),
         load(NUMBER_OFFSET),
-        skip_unless(libc::SYS_io_uring_setup as u32, 1),
+        skip_unless(number as u32, 1),
         answer(libc::SECCOMP_RET_ERRNO | errno),
         answer(libc::SECCOMP_RET_ALLOW),
     ];

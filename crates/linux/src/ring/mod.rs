@@ -41,7 +41,7 @@ pub struct Ring {
     /// What the receive completion at hand delivered.
     pieces: VecDeque<Chunk>,
     counts: Counts,
-    /// Entries that the kernel has not been shown yet.
+    /// Entries that the kernel has not taken yet.
     unsubmitted: u32,
 }
 
@@ -196,7 +196,7 @@ impl Ring {
         !self.reaped.is_empty()
     }
 
-    /// Whether something was pushed since the last system call.
+    /// Whether something was pushed that the kernel has not taken.
     pub fn has_unsubmitted(&self) -> bool {
         self.unsubmitted > 0
     }
@@ -272,9 +272,11 @@ impl Ring {
         let no_iowait = if self.gifts.no_iowait { ENTER_NO_IOWAIT } else { 0 };
         let flags = ENTER_GETEVENTS | ENTER_EXT_ARG | no_iowait;
         self.counts.enters += 1;
-        self.unsubmitted = 0;
         // SAFETY: `events` and `time` outlive the call; the entries were checked when they were pushed.
-        match unsafe { self.uring.submitter().enter(to_submit, want, flags, Some(&events)) } {
+        let entered = unsafe { self.uring.submitter().enter(to_submit, want, flags, Some(&events)) };
+        // The queue's own word: a refused enter may have taken none of them, and a good one not all.
+        self.unsubmitted = self.uring.submission().len() as u32;
+        match entered {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
                 // Time is up; a signal came; completions must be reaped, or memory freed, before more is submitted.
@@ -485,6 +487,7 @@ const NOTIF_COPIED: u32 = 1 << 31;
 mod tests {
     use super::*;
     use crate::pool::{Gather, Plan};
+    use crate::sandbox::refuse_call_in_this_thread;
     use std::io::Read;
 
     fn ring() -> Ring {
@@ -498,6 +501,54 @@ mod tests {
             ring.wait(1, None).expect("a ring can be waited on");
         }
         ring.pop().expect("there is one")
+    }
+
+    #[test]
+    fn buffers_are_not_given_back_while_the_kernel_holds_completions_back() {
+        let pool = Pool::new(Plan { count: 2, bytes: 1024, huge_pages: false }).expect("it can be mapped");
+        let setup =
+            Setup { submissions: 8, completions: 16, descriptors: 8, fixed_bytes: 0, ..Setup::default() };
+        let mut ring = Ring::new(&setup, pool).expect("this kernel gives rings");
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"first").unwrap();
+        ring.push(Op::Receive { sock: Sock::Plain(ours.as_raw_fd()), limit: 0 }, Tag::new(1, 0, 0));
+        assert_eq!(next(&mut ring).result, 5);
+        ring.pieces().clear();
+        assert_eq!(ring.pool().returned(), 1);
+        // More completions than the queue holds, which nobody reaps meanwhile: each close of an empty slot fails aloud.
+        for _ in 0..3 {
+            (0..8).for_each(|slot| ring.push(Op::Close(slot), Tag::new(2, slot, 0)));
+            ring.enter(0, None).unwrap();
+        }
+        ring.reap();
+        while ring.pop().is_some() {}
+        assert!(ring.uring.completion().is_empty() && ring.uring.submission().cq_overflow());
+        ring.wait(0, None).unwrap();
+        assert_eq!(ring.pool().returned(), 1, "the kernel held completions back");
+        while ring.pop().is_some() {}
+        ring.wait(0, None).unwrap();
+        assert_eq!((ring.pool().returned(), ring.counts().cq_overflows), (0, 1));
+    }
+
+    #[test]
+    fn what_a_refused_enter_did_not_take_is_still_unsubmitted() {
+        // Of its own: a filter stays with its thread, and the ring with its memory.
+        let busy = || {
+            let mut ring = ring();
+            ring.push(Op::Close(0), Tag::new(1, 0, 0));
+            refuse_call_in_this_thread(libc::SYS_io_uring_enter, libc::EBUSY).expect("seccomp filters");
+            ring.wait(0, None).expect("busy is no failure");
+            let left = ring.has_unsubmitted();
+            // Its drop would wait for what can never be submitted.
+            std::mem::forget(ring);
+            left
+        };
+        assert!(std::thread::spawn(busy).join().expect("no panic"));
+        let mut ring = ring();
+        ring.push(Op::Close(0), Tag::new(1, 0, 0));
+        assert!(ring.has_unsubmitted());
+        ring.wait(0, None).unwrap();
+        assert!(!ring.has_unsubmitted());
     }
 
     #[test]

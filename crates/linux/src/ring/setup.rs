@@ -125,13 +125,11 @@ pub enum RingError {
         /// The soft limit.
         have: u64,
     },
-    /// Too few descriptors.
-    #[error("{what} needs {need} file descriptors and RLIMIT_NOFILE is {have}")]
+    /// Too few descriptors. How many would do depends on what else the process opens, which is not known here.
+    #[error("{what} needs more file descriptors than RLIMIT_NOFILE allows ({have})")]
     Nofile {
         /// What was being made.
         what: &'static str,
-        /// How many it needs.
-        need: u64,
         /// The soft limit.
         have: u64,
     },
@@ -155,7 +153,9 @@ impl RingError {
             }
             RingError::TooOld { .. } => "a kernel of 5.19 or newer; 6.6 or newer is best".into(),
             RingError::Memlock { need, .. } => format!("`ulimit -l {}`, or fewer shards", need.div_ceil(1024)),
-            RingError::Nofile { need, .. } => format!("`ulimit -n {need}`, or a smaller --connections-max"),
+            RingError::Nofile { have, .. } => {
+                format!("`ulimit -n` with more than {have}, or a smaller --connections-max")
+            }
             RingError::Os { .. } => return None,
         })
     }
@@ -165,7 +165,6 @@ impl RingError {
     }
 
     pub(super) fn from_io(what: &'static str, error: io::Error, need: u64) -> RingError {
-        let nofile = limits::nofile().map_or(0, |limit| limit.soft);
         match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => match limits::io_uring_switch() {
                 IoUringSwitch::Nobody => RingError::SwitchedOff(2),
@@ -180,8 +179,8 @@ impl RingError {
             Some(libc::ENOMEM) => {
                 RingError::Memlock { what, need, have: limits::memlock().map_or(0, |limit| limit.soft) }
             }
-            Some(libc::EMFILE | libc::ENFILE) => {
-                RingError::Nofile { what, need: nofile.max(32) * 2, have: nofile }
+            Some(libc::EMFILE) => {
+                RingError::Nofile { what, have: limits::nofile().map_or(0, |limit| limit.soft) }
             }
             _ => RingError::Os { what, error },
         }
@@ -227,4 +226,24 @@ pub(super) fn knows_zero_copy(ring: &IoUring) -> bool {
 fn ring_bytes(setup: &Setup) -> u64 {
     u64::from(setup.submissions.next_power_of_two()) * 64
         + u64::from(setup.completions.next_power_of_two()) * 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_said_with_the_limit_in_force_and_its_cure() {
+        let check = |errno: i32, what: &str, cure: &str| {
+            let error = RingError::from_io("the ring", io::Error::from_raw_os_error(errno), 3000);
+            assert!(error.to_string().contains(what), "{error}");
+            assert_eq!(error.cure().unwrap_or_default(), cure, "{error}");
+        };
+        let nofile = limits::nofile().expect("a known resource").soft;
+        let more = format!("`ulimit -n` with more than {nofile}, or a smaller --connections-max");
+        check(libc::EMFILE, &format!("more file descriptors than RLIMIT_NOFILE allows ({nofile})"), &more);
+        check(libc::ENOMEM, "needs 3000 bytes of locked memory", "`ulimit -l 3`, or fewer shards");
+        // No limit of this process.
+        check(libc::ENFILE, "the ring: Too many open files in system", "");
+    }
 }
