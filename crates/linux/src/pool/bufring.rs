@@ -76,6 +76,14 @@ impl BufRing {
         unsafe { (&raw const (*entry).len).read() }
     }
 
+    /// Shortens `id`'s entry, as the kernel does for a bundle that takes only a part of the buffer.
+    #[cfg(test)]
+    pub(super) fn shorten(&mut self, id: u16, len: u32) {
+        let entry = self.entry(self.positions[usize::from(id)]);
+        // SAFETY: in bounds (masked) of the live mapping, which no kernel ring reads in the tests that call this.
+        unsafe { (&raw mut (*entry).len).write(len) };
+    }
+
     /// Takes the oldest entry, as a kernel would; `None` when there is none.
     pub(super) fn take_first(&mut self) -> Option<u16> {
         if self.head == self.tail {

@@ -269,6 +269,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_is_cut_where_the_kernel_shortened_an_entry() {
+        let pool = pool(4);
+        pool.0.ring.borrow_mut().shorten(1, 300);
+        let mut seen = Vec::new();
+        pool.lend(0, 1024 + 300 + 50, |lease| seen.push((lease.index(), lease.len())));
+        assert_eq!(seen, [(0, 1024), (1, 300), (2, 50)]);
+    }
+
+    #[test]
     #[should_panic(expected = "one kernel ring")]
     fn a_second_kernel_ring_on_a_pool_is_refused() {
         let pool = pool(2);
