@@ -94,6 +94,9 @@ fn check(input: &[u8], cuts: &[f64], expected: &[String]) -> Result<(), TestCase
     ] {
         prop_assert_eq!(&told[..], expected);
     }
+    for cut in 1..input.len() {
+        prop_assert_eq!(&read(input, Limits::default(), [cut])[..], expected, "cut at {}", cut);
+    }
     Ok(())
 }
 
