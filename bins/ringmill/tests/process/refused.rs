@@ -134,6 +134,6 @@ fn too_little_locked_memory_for_the_rings_is_named_with_the_number_that_would_do
     let home = Home::new();
     let mut command = Command::new(home.program());
     sandbox::limit_memlock(as_plain_user(command.args(SMALL), 65_532), 32 << 10);
-    let what = "the rings of all shards needs 49152 bytes of locked memory and RLIMIT_MEMLOCK is 32768";
-    check_refusal(command.output().expect("ringmill starts"), 1, what, "`ulimit -l 48`, or fewer shards");
+    let what = "a ring for each shard: needs 65536 bytes of locked memory, and RLIMIT_MEMLOCK is 32768";
+    check_refusal(command.output().expect("ringmill starts"), 1, what, "`ulimit -l 64`, or fewer shards");
 }

@@ -115,13 +115,23 @@ pub enum RingError {
         /// The running kernel's release.
         have: String,
     },
-    /// RLIMIT_MEMLOCK or memory itself is short.
-    #[error("{what} needs {need} bytes of locked memory and RLIMIT_MEMLOCK is {have}")]
+    /// RLIMIT_MEMLOCK is short.
+    #[error("{what}: needs {need} bytes of locked memory, and RLIMIT_MEMLOCK is {have}")]
     Memlock {
         /// What was being made.
         what: &'static str,
         /// Bytes it needs.
         need: u64,
+        /// The soft limit.
+        have: u64,
+    },
+    /// The limit would do, and yet there is no memory: the machine's, or what others have left of the limit.
+    #[error(
+        "{what}: no memory, either of the machine or of the {have} bytes of RLIMIT_MEMLOCK that one user's processes share"
+    )]
+    NoMemory {
+        /// What was being made.
+        what: &'static str,
         /// The soft limit.
         have: u64,
     },
@@ -153,6 +163,9 @@ impl RingError {
             }
             RingError::TooOld { .. } => "a kernel of 5.19 or newer; 6.6 or newer is best".into(),
             RingError::Memlock { need, .. } => format!("`ulimit -l {}`, or fewer shards", need.div_ceil(1024)),
+            RingError::NoMemory { .. } => {
+                "a larger `ulimit -l`, fewer shards, or an end to other programs of this user that use io_uring".into()
+            }
             RingError::Nofile { have, .. } => {
                 format!("`ulimit -n` with more than {have}, or a smaller --connections-max")
             }
@@ -162,6 +175,15 @@ impl RingError {
 
     pub(super) fn too_old() -> RingError {
         RingError::TooOld { have: limits::kernel_release().unwrap_or_else(|_| "unknown".into()) }
+    }
+
+    /// Why there was no memory for what needs `need` bytes where `have` may be locked; none are counted if `exempt`.
+    fn no_memory(what: &'static str, need: u64, have: u64, exempt: bool) -> RingError {
+        if have < need && !exempt {
+            RingError::Memlock { what, need, have }
+        } else {
+            RingError::NoMemory { what, have }
+        }
     }
 
     pub(super) fn from_io(what: &'static str, error: io::Error, need: u64) -> RingError {
@@ -177,7 +199,8 @@ impl RingError {
             }
             Some(libc::ENOSYS | libc::EINVAL) => RingError::too_old(),
             Some(libc::ENOMEM) => {
-                RingError::Memlock { what, need, have: limits::memlock().map_or(0, |limit| limit.soft) }
+                let have = limits::memlock().map_or(0, |limit| limit.soft);
+                RingError::no_memory(what, need, have, limits::has_cap_ipc_lock())
             }
             Some(libc::EMFILE) => {
                 RingError::Nofile { what, have: limits::nofile().map_or(0, |limit| limit.soft) }
@@ -242,8 +265,21 @@ mod tests {
         let nofile = limits::nofile().expect("a known resource").soft;
         let more = format!("`ulimit -n` with more than {nofile}, or a smaller --connections-max");
         check(libc::EMFILE, &format!("more file descriptors than RLIMIT_NOFILE allows ({nofile})"), &more);
-        check(libc::ENOMEM, "needs 3000 bytes of locked memory", "`ulimit -l 3`, or fewer shards");
         // No limit of this process.
         check(libc::ENFILE, "the ring: Too many open files in system", "");
+    }
+
+    #[test]
+    fn a_limit_is_blamed_for_missing_memory_only_where_it_is_too_small() {
+        let short = RingError::no_memory("the ring", 3000, 2000, false);
+        assert_eq!(
+            short.to_string(),
+            "the ring: needs 3000 bytes of locked memory, and RLIMIT_MEMLOCK is 2000"
+        );
+        assert_eq!(short.cure().unwrap(), "`ulimit -l 3`, or fewer shards");
+        for (have, exempt) in [(3000, false), (2000, true)] {
+            let other = RingError::no_memory("the ring", 3000, have, exempt);
+            assert!(matches!(other, RingError::NoMemory { .. }), "{other}");
+        }
     }
 }
