@@ -2,8 +2,6 @@
 //!
 //! Asks and shows; changes nothing. The advice is a pure function of the answers.
 
-use std::fs;
-
 use linux::limits::{self, IoUringSwitch};
 use linux::{cpu, ring};
 use serde::Serialize;
@@ -69,7 +67,6 @@ impl Caps {
     pub(crate) fn ask() -> Result<Caps, Failure> {
         let (nofile, memlock) = (limits::nofile()?, limits::memlock()?);
         let bound = |limit: u64| (limit != u64::MAX).then_some(limit);
-        let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
         let mut caps = Caps {
             version: env!("CARGO_PKG_VERSION"),
             kernel: limits::kernel_release()?,
@@ -80,7 +77,7 @@ impl Caps {
                 memlock_bytes_soft: bound(memlock.soft),
                 memlock_bytes_hard: bound(memlock.hard),
                 cap_ipc_lock: limits::has_cap_ipc_lock(),
-                somaxconn: somaxconn.and_then(|text| text.trim().parse().ok()),
+                somaxconn: limits::somaxconn(),
             },
             cores: Cores { allowed: cpu::allowed()?, physical: cpu::physical()?, cgroup_quota: cpu::quota() },
             advice: Vec::new(),

@@ -6,16 +6,17 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use linux::net::Transport;
 use linux::notify::{Stage, notify};
 use linux::signal::{Signal, Signals};
-use linux::{limits, net};
+use linux::{limits, net, ring};
 use service::any::Any;
 use shard::engine::uring;
 use shard::meter::Board;
-use shard::plan::{Control, Listen, Plan, Running};
+use shard::plan::{Control, EngineError, Listen, Plan, Running};
 
 use crate::config::{Config, Engine};
 use crate::cores::{self, Choice};
@@ -38,6 +39,8 @@ pub(crate) fn check(config: &Config) -> Result<String, Failure> {
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
     memory::check(config, choice.cores.len())?;
+    uring::check(&plan(config, &choice))?;
+    ring::probe().map_err(EngineError::from)?;
     let listeners = table::counted(config.listen.len(), "listener");
     let shards = table::counted(choice.cores.len(), "shard");
     let cores = if choice.cores.len() == 1 { "core" } else { "cores" };
@@ -113,7 +116,13 @@ fn probe(url: &Url) -> Result<(), Failure> {
     if url.address.port() == 0 {
         return Ok(());
     }
-    net::probe_free(url.address, url.kind.transport(), Some(url.v6only)).map_err(Failure::from)
+    let until = Instant::now() + GOING;
+    loop {
+        match net::probe_free(url.address, url.kind.transport(), Some(url.v6only)) {
+            Err(linux::Error::AddressInUse { .. }) if Instant::now() < until => thread::sleep(LOOK),
+            probed => return probed.map_err(Failure::from),
+        }
+    }
 }
 
 /// Whether this machine has the address: then a socket can be bound to it.
@@ -193,10 +202,13 @@ fn wait(config: &Config, signals: &Signals, running: &Running) -> Result<(), Fai
 
 /// Waits until every shard has ended. A second signal to end does not wait.
 fn drain(signals: &Signals, running: &Running) -> Result<(), Failure> {
+    let since = Instant::now();
     while !running.is_finished() {
         match signals.wait_timeout(LOOK)? {
-            Some(Signal::Interrupt | Signal::Terminate) => running.control().abort(),
-            Some(Signal::User1 | Signal::Hangup) | None => {}
+            Some(Signal::Interrupt | Signal::Terminate) if since.elapsed() >= SAME => {
+                running.control().abort();
+            }
+            Some(_) | None => {}
         }
     }
     Ok(())
@@ -211,6 +223,12 @@ fn finish(config: &Config, report: &Report) -> Result<(), Failure> {
         None => Ok(()),
     }
 }
+
+/// What signals to end within this time are: one, sent to the process and to its group, as timeout(1) does.
+const SAME: Duration = Duration::from_millis(100);
+
+/// How long the listeners of a process that was killed may still be there: the kernel takes a ring apart behind its end.
+const GOING: Duration = Duration::from_millis(500);
 
 /// How often a drain looks whether it is over. Nothing waits for it but the user.
 const LOOK: Duration = Duration::from_millis(10);

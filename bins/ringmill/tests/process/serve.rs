@@ -201,7 +201,7 @@ fn a_second_signal_does_not_wait_for_those_who_never_finish() {
     let home = Home::new();
     let path = home.path("report.json").display().to_string();
     let (server, streams) = stopping_amid_requests(&home, 2, &["--drain-ms", "3600000", "--report", &path]);
-    let (status, last) = server.terminate();
+    let (status, last) = server.insist();
     assert!(status.success(), "{status}: {last}");
     let json = report(home.path("report.json").as_path());
     assert_eq!((&json["drained"], &json["aborted"]), (&0.into(), &2.into()), "{json}");

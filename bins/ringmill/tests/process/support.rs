@@ -111,6 +111,14 @@ impl Server {
         (self.child.wait().expect("a child of ours"), rest)
     }
 
+    /// Asks it to end again and again until it does.
+    pub(crate) fn insist(mut self) -> (ExitStatus, String) {
+        while self.child.try_wait().expect("a child of ours").is_none() {
+            self.signal("TERM");
+        }
+        self.wait()
+    }
+
     /// Asks it to end and waits: what it said on standard error.
     pub(crate) fn terminate_for_errors(mut self) -> String {
         self.signal("TERM");

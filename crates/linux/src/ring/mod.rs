@@ -415,7 +415,7 @@ fn register_arena(uring: &IoUring, pool: &Pool, bytes: usize, features: &mut Fea
     let short = |fixed: usize| {
         let (count, need) = (pool.count(), pool.count() as usize * each);
         Err(format!(
-            "{fixed} of {count} buffers are registered: {need} bytes are over this shard's part of RLIMIT_MEMLOCK ({have})"
+            "from {fixed} of {count} buffers only: {need} bytes are over this shard's part of RLIMIT_MEMLOCK ({have})"
         ))
     };
     range.iov_len = fixed * each;

@@ -17,7 +17,7 @@ mod link;
 mod ring;
 mod start;
 
-pub use start::start;
+pub use start::{check, start};
 
 use crate::plan::{Control, Stop, ZeroCopy};
 use crate::seat::Seat;

@@ -163,7 +163,8 @@ enum Socket {
     Datagram(UdpSocket),
 }
 
-fn check(plan: &Plan) -> Result<(), EngineError> {
+/// Whether a plan can be, as far as that is known without making anything. Errors: as of [`start`].
+pub fn check(plan: &Plan) -> Result<(), EngineError> {
     let wrong = |what: &str| Err(EngineError::Plan(what.into()));
     if plan.cores.is_empty() || plan.cores.len() > 4096 {
         return wrong("a plan has 1 to 4096 seats");
