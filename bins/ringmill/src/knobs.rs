@@ -214,7 +214,8 @@ pub(crate) const KNOBS: &[Knob] = &[
         name: "connections-max",
         value: "N",
         what: "Most connections of one shard",
-        why: "At the bound accept stops, and a counter says so. File descriptors (ulimit -n) bound it as well.",
+        why: "At the bound accept stops, and a counter says so; each further listener may bring one more. File descriptors \
+              (ulimit -n) bound it as well.",
         field: |config| Field::Number(&mut config.connections_max, 1..=16_000_000),
     },
     Knob {
