@@ -65,6 +65,7 @@ pub(crate) enum Wish {
     Finish(Key),
     Close(Key),
     Abort(Key),
+    Recall(Key),
     Connect(Key, Connect),
     Pipe { session: Key, from: Key, to: Key, n: u64, token: Token },
 }
@@ -359,6 +360,16 @@ impl<N: Send> Desk<N> {
     /// A leg of this session that may still be written to.
     pub(crate) fn own(&mut self, session: Key, leg: Key) -> Option<&mut Conn> {
         self.conns.get_mut(leg).filter(|conn| conn.session == session && conn.is_open())
+    }
+
+    /// Whether a leg's send is to be called back, to see how much of it left. Every other time the answer is `false`: it was
+    /// called back, and what is known now is all.
+    pub(crate) fn may_recall(&mut self, leg: Key) -> bool {
+        let Some(conn) = self.conns.get_mut(leg) else { return false };
+        let sends = conn.out.as_ref().is_some_and(|out| out.in_flight());
+        let recalls = sends && !conn.is(Flag::Recalled);
+        conn.set(Flag::Recalled, recalls);
+        recalls
     }
 
     /// A stream of this session: datagrams know no order, end or pipe.

@@ -110,6 +110,22 @@ impl<S: Service> Io<'_, S> {
         conn.set(Flag::WasStarved, false) || conn.is(Flag::Starved)
     }
 
+    /// Bytes of a leg's output that were not sent yet, as far as is known: what a send that is under way has taken is known
+    /// when it ends.
+    pub fn unsent(&self, leg: Leg) -> usize {
+        self.desk.conns.get(leg.0).and_then(|conn| conn.out.as_ref()).map_or(0, |out| out.len())
+    }
+
+    /// Ends the send that is under way, so that [`Io::unsent`] says what left some milliseconds later; the rest is sent anew.
+    /// `false` when none is under way, and when asked again after a recall in which nothing left.
+    pub fn recall(&mut self, leg: Leg) -> bool {
+        let recalls = self.desk.own(self.session, leg.0).is_some() && self.desk.may_recall(leg.0);
+        if recalls {
+            self.desk.wish(Wish::Recall(leg.0));
+        }
+        recalls
+    }
+
     /// Stops receiving. What is in flight is kept (bounded) and offered after `resume`.
     pub fn pause(&mut self, leg: Leg) {
         self.desk.wish(Wish::Pause(leg.0, true));

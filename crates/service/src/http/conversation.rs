@@ -45,13 +45,21 @@ pub struct Session {
     since: Tick,
     /// What only a busy connection needs; `None` is idle.
     busy: Option<Box<Busy>>,
-    /// While it waits for room: how much there was.
-    room: u32,
+    /// While it waits for room: how much was not sent.
+    unsent: u32,
     listener: ListenerId,
-    /// It waits for room in the output.
-    waits: bool,
+    wait: Wait,
     /// The connection ends with the present exchange.
     last: bool,
+}
+
+/// Whether it waits for room in the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    No,
+    Begun,
+    /// It was looked at once what had left.
+    Watched,
 }
 
 const _: () = assert!(size_of::<Session>() <= 48, "an idle connection is paid for a million times");
@@ -101,7 +109,7 @@ impl Http {
         self.admins += u64::from(config.is_admin());
         let since = io.now();
         let alarm = Alarm::at(after(since, config.deadlines.keep_alive), io);
-        Session { leg, alarm, since, busy: None, room: 0, listener, waits: false, last: false }
+        Session { leg, alarm, since, busy: None, unsent: 0, listener, wait: Wait::No, last: false }
     }
 
     /// Handles one event.
@@ -119,7 +127,7 @@ impl Http {
                 self.stamp.set(io.unix_seconds());
                 self.converse(config, session, &mut input, &mut tally, io)
             }
-            Event::Drained(_) if session.waits => self.drained(session, io),
+            Event::Drained(_) if session.waits() => self.drained(session, io),
             Event::Eof(_) => session.eof(),
             Event::Failed(..) => Next::Close,
             Event::Timer(timer) if session.alarm.is(timer) => self.ring(config, session, &mut tally, io),
@@ -149,7 +157,7 @@ impl Http {
         io: &mut Io<'_, S>,
     ) -> Next {
         // What comes while it waits for room stays unread: the answer before it is not sent yet.
-        while !input.is_empty() && !session.waits {
+        while !input.is_empty() && !session.waits() {
             let next = if matches!(session.busy.as_deref(), Some(Busy::Exchange(_))) {
                 self.receive(config, session, input, tally, io)
             } else if io.out(session.leg).reserve(HEAD_BYTES_MAX) {
@@ -323,7 +331,7 @@ impl Http {
     /// There is room again. Unread input is offered after this.
     fn drained<S: Service>(&mut self, session: &mut Session, io: &mut Io<'_, S>) -> Next {
         let now = io.now();
-        session.waits = false;
+        session.wait = Wait::No;
         session.restart(now);
         let Some(Busy::Exchange(work)) = session.busy.as_deref_mut() else { return Next::Stay };
         match work.exchange.send(io.out(session.leg)) {
@@ -414,7 +422,11 @@ impl Session {
     }
 
     fn is_idle(&self) -> bool {
-        self.busy.is_none() && !self.waits
+        self.busy.is_none() && !self.waits()
+    }
+
+    fn waits(&self) -> bool {
+        self.wait != Wait::No
     }
 
     /// The clocks of the peer begin anew: it was the server that did not read.
@@ -427,9 +439,9 @@ impl Session {
 
     /// Waits for room in the output; `Drained` will come.
     fn wait<S: Service>(&mut self, io: &Io<'_, S>) -> Next {
-        self.waits = true;
+        self.wait = Wait::Begun;
         self.since = io.now();
-        self.room = room(self.leg, io);
+        self.unsent = unsent(self.leg, io);
         Next::Stay
     }
 
@@ -445,8 +457,8 @@ impl Session {
     }
 }
 
-fn room<S: Service>(leg: Leg, io: &Io<'_, S>) -> u32 {
-    u32::try_from(io.room(leg)).unwrap_or(u32::MAX)
+fn unsent<S: Service>(leg: Leg, io: &Io<'_, S>) -> u32 {
+    u32::try_from(io.unsent(leg)).unwrap_or(u32::MAX)
 }
 
 /// Whether the connection can go on after an answer that does not want the body: if what is left of it is worth reading, and

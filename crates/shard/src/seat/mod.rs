@@ -36,6 +36,8 @@ pub(crate) trait Port {
     fn narrow(&mut self, leg: Key);
     /// Send all of it. Ends with [`Seat::sent`]. Never called while another send of the leg is in flight.
     fn send(&mut self, leg: Key, gather: Box<Gather>, zero_copy: bool);
+    /// End the send in flight early, if there is one, with what it took so far.
+    fn recall(&mut self, leg: Key);
     /// Send a datagram, or drop it and count that.
     fn send_to(&mut self, datagram: Datagram);
     /// Send FIN. Called once, when all output is flushed.
@@ -113,6 +115,8 @@ const SMALL_BYTES: usize = 16 << 10;
 const FLUSH_BYTES: usize = 64 << 10;
 /// How long a leg that is closing may make no progress in sending its last output.
 const CLOSE: Duration = Duration::from_secs(30);
+/// When that is looked at first, to know what the peer begins with.
+const CLOSE_LOOK: Duration = Duration::from_secs(1);
 /// What a lingering leg discards, and for how long (RFC 9112, section 9.6, leaves both open).
 const LINGER_BYTES: u32 = 256 << 10;
 const LINGER: Duration = Duration::from_secs(2);
@@ -364,10 +368,15 @@ impl<S: Service> Seat<S> {
                 port.connect(leg, &to);
             }
             Wish::Pipe { session, from, to, n, token } => self.start_pipe(session, from, to, n, token, port),
-            Wish::Pause(leg, _) | Wish::Finish(leg) | Wish::Close(leg) | Wish::Abort(leg)
+            Wish::Pause(leg, _)
+            | Wish::Finish(leg)
+            | Wish::Close(leg)
+            | Wish::Abort(leg)
+            | Wish::Recall(leg)
                 if self.desk.own(session, leg).is_none() => {}
             Wish::Finish(leg) if self.desk.own_stream(session, leg).is_none() => {}
             Wish::Pause(leg, on) => self.pause(leg, on, port),
+            Wish::Recall(leg) => port.recall(leg),
             Wish::Finish(leg) => self.finish(leg),
             Wish::Close(leg) => self.close(leg, port),
             Wish::Abort(leg) => {

@@ -4,7 +4,7 @@
 //! as soon as one of them is short.
 
 use super::{
-    CLOSE, FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, SMALL_BYTES, Seat, TURN_BYTES_MAX,
+    CLOSE_LOOK, FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, SMALL_BYTES, Seat, TURN_BYTES_MAX,
 };
 use crate::conn::{Flag, Phase};
 use crate::desk::Alarm;
@@ -37,7 +37,10 @@ impl<S: Service> Seat<S> {
         };
         out.sent(sent);
         let max = out.max();
-        conn.active = now;
+        if sent > 0 {
+            conn.active = now;
+            conn.set(Flag::Recalled, false);
+        }
         let slow = conn.is(Flag::Slow);
         if slow {
             conn.set(Flag::Slow, sent < gather.bytes());
@@ -204,7 +207,7 @@ impl<S: Service> Seat<S> {
         }
         self.end_pipes(leg, true);
         self.forget_input(leg);
-        self.arm(leg, CLOSE, Alarm::Close);
+        self.arm(leg, CLOSE_LOOK, Alarm::Close);
         self.mark_dirty(leg);
     }
 

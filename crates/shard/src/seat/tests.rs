@@ -64,6 +64,7 @@ impl Port for Notes {
     fn send(&mut self, leg: Key, gather: Box<Gather>, _zero_copy: bool) {
         self.sends.push((leg, gather));
     }
+    fn recall(&mut self, _leg: Key) {}
     fn send_to(&mut self, _datagram: Datagram) {}
     fn finish(&mut self, _leg: Key) {}
     fn close(&mut self, leg: Key, abort: bool) {
@@ -223,6 +224,8 @@ fn an_idle_leg_is_closed_in_order_and_one_whose_output_is_stuck_is_reset() {
     rig.receives(stuck, 100);
     rig.at(0);
     rig.at(150);
+    // Its send was called back, and nothing of it had left.
+    rig.at(300);
     rig.notes.closes.sort_by_key(|(leg, _)| leg.slot);
     assert_eq!(rig.notes.closes, [(idle, false), (stuck, true)]);
 }

@@ -193,6 +193,11 @@ impl<S: Service> Seat<S> {
         if quiet < idle {
             return self.arm(leg, idle - quiet, Alarm::Idle);
         }
+        if self.desk.may_recall(leg) {
+            // Some of it may have left, slowly.
+            port.recall(leg);
+            return self.arm(leg, RECALL, Alarm::Idle);
+        }
         self.desk.meter().sessions_idle_closed.add(1);
         self.failed(leg, LegError::Idle, port);
     }
@@ -204,7 +209,15 @@ impl<S: Service> Seat<S> {
         let now = self.desk.now;
         let Some(conn) = self.desk.conns.get(leg) else { return };
         let quiet = Duration::from_millis(now.0 - conn.active.0);
-        if quiet < CLOSE { self.arm(leg, CLOSE - quiet, Alarm::Close) } else { self.shut(leg, true, port) }
+        if self.desk.may_recall(leg) {
+            // Whether some of it left, slowly, is known when its send ends.
+            port.recall(leg);
+            self.arm(leg, RECALL, Alarm::Close);
+        } else if quiet < CLOSE {
+            self.arm(leg, CLOSE - quiet, Alarm::Close);
+        } else {
+            self.shut(leg, true, port);
+        }
     }
 
     fn after(&self, after: Duration) -> Tick {
@@ -212,4 +225,6 @@ impl<S: Service> Seat<S> {
     }
 }
 
+/// How long a send that is called back may take to end.
+const RECALL: Duration = Duration::from_millis(100);
 const GENERATION_MASK: u32 = (1 << 28) - 1;

@@ -116,6 +116,7 @@ impl Rig {
             Wish::Pause(leg, on) => format!("{} {leg:?}", if on { "pause" } else { "resume" }),
             Wish::Finish(leg) => format!("finish {leg:?}"),
             Wish::Close(leg) => format!("close {leg:?}"),
+            Wish::Recall(leg) => format!("recall {leg:?}"),
             Wish::Abort(leg) => format!("abort {leg:?}"),
             Wish::Connect(leg, _) => format!("connect {leg:?}"),
             Wish::Pipe { from, to, n, .. } => format!("pipe {from:?} {to:?} {n}"),

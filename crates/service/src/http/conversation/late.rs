@@ -5,7 +5,7 @@
 use super::super::Config;
 use super::super::deadline::{Alarm, after};
 use super::super::tally::Tally;
-use super::{Busy, Drain, Http, Session, room};
+use super::{Busy, Drain, Http, Session, Wait, unsent};
 use proto::http1::Refusal;
 use shard::{Io, Next, Service, Tick};
 use std::time::Duration;
@@ -32,12 +32,23 @@ impl Http {
     /// the drain still needs the admin pages.
     fn extend<S: Service>(&self, config: &Config, session: &mut Session, io: &mut Io<'_, S>) -> bool {
         let now = io.now();
-        if !session.waits && io.was_starved(session.leg) {
+        if !session.waits() && io.was_starved(session.leg) {
             session.restart(now);
             return true;
         }
-        let room = room(session.leg, io);
-        let moved = session.waits && room > session.room;
+        let unsent = unsent(session.leg, io);
+        let moved = session.waits() && unsent < session.unsent;
+        if session.waits() && !(moved && session.wait == Wait::Watched) && io.recall(session.leg) {
+            // A send that is under way says what left when it ends.
+            let wait = u64::try_from(patience(config, session).as_millis()).unwrap_or(u64::MAX);
+            session.since = Tick((now.0 + RECALL_MS).saturating_sub(wait));
+            return true;
+        }
+        // What left before the first look was room in the socket's buffer, and says nothing of the peer.
+        let moved = moved || session.wait == Wait::Begun;
+        if session.waits() {
+            session.wait = Wait::Watched;
+        }
         let stays = session.is_idle()
             && config.is_admin()
             && self.drain.as_ref().is_some_and(|drain| {
@@ -46,13 +57,13 @@ impl Http {
                 open > self.admins && after(now, ADMIN_LEAVE) < drain.until
             });
         if moved || stays {
-            (session.since, session.room) = (now, room);
+            (session.since, session.unsent) = (now, unsent);
         }
         moved || stays
     }
 
     fn too_late<S: Service>(&mut self, session: &mut Session, tally: &mut Tally, io: &mut Io<'_, S>) -> Next {
-        let unread = session.waits || !io.out(session.leg).is_empty();
+        let unread = session.waits() || !io.out(session.leg).is_empty();
         match session.busy.as_deref() {
             // The peer does not take what it asked for.
             _ if unread => {
@@ -81,7 +92,7 @@ impl Http {
     pub(super) fn due(&self, config: &Config, session: &Session) -> Tick {
         let deadlines = &config.deadlines;
         match session.busy.as_deref() {
-            _ if session.waits => after(session.since, deadlines.progress),
+            _ if session.waits() => after(session.since, patience(config, session)),
             None => after(session.since, self.idle(config)),
             Some(Busy::Head(_)) => after(session.since, deadlines.head),
             Some(Busy::Exchange(work)) => {
@@ -101,6 +112,16 @@ impl Http {
     }
 }
 
+/// How long a wait for room may last until the next look at what left.
+fn patience(config: &Config, session: &Session) -> Duration {
+    let progress = config.deadlines.progress;
+    if session.wait == Wait::Begun { FIRST_LOOK.min(progress) } else { progress }
+}
+
+/// When a wait for room is looked at first, to know what the peer begins with.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// How long a send that is called back may take to end.
+const RECALL_MS: u64 = 100;
 /// How often an admin session looks whether the others have ended, in a drain.
 const ADMIN_LOOK: Duration = Duration::from_millis(50);
 /// How long before the end of a drain admin sessions end, so that they are not reset.

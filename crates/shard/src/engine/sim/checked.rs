@@ -187,7 +187,7 @@ impl<S: Service> Checked<S> {
                         session.legs.iter_mut().filter(|w| mine(w, key)).for_each(|w| w.over = true);
                     }
                 }
-                Wish::Finish(_) => {}
+                Wish::Finish(_) | Wish::Recall(_) => {}
             }
         }
         for watch in session.legs.iter_mut().filter(|watch| !watch.over) {

@@ -346,6 +346,14 @@ impl Port for Wire<'_> {
         self.side.pour(key, self.net);
     }
 
+    fn recall(&mut self, key: Key) {
+        self.note(key, "calls its send back", 0);
+        let Some(leg) = self.side.leg(key) else { return };
+        if let Some(send) = leg.send.take_if(|send| !send.ending) {
+            self.side.done.push_back(Done::Sent(key, send.gather, Ok(send.taken)));
+        }
+    }
+
     fn send_to(&mut self, datagram: Datagram) {
         self.note(datagram.leg, "sends a datagram", datagram.chunk.len());
         let now = self.net.now;

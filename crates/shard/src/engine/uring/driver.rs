@@ -209,9 +209,10 @@ impl<R: Ring> Driver<R> {
         let mut reclaimed = 0;
         for index in 0..self.senders.len() {
             let leg = self.senders[index];
-            let Some(link) = self.link(leg).filter(|l| l.send == Send::Slow && l.leases) else { continue };
-            link.send = Send::Reclaimed;
-            self.cancel(leg, For::Send);
+            if self.link(leg).is_none_or(|l| l.send != Send::Slow || !l.leases) {
+                continue;
+            }
+            self.recall(leg);
             reclaimed += 1;
             if reclaimed == most as u64 {
                 break;
@@ -281,6 +282,14 @@ impl<R: Ring> Port for Driver<R> {
         }
         let op = if zero_copy { Op::SendZeroCopy(sock, gather) } else { Op::Send(sock, gather) };
         self.push(leg, For::Send, op);
+    }
+
+    fn recall(&mut self, leg: Key) {
+        let Some(link) = self.link(leg).filter(|l| matches!(l.send, Send::Fresh | Send::Slow)) else {
+            return;
+        };
+        link.send = Send::Reclaimed;
+        self.cancel(leg, For::Send);
     }
 
     fn send_to(&mut self, datagram: Datagram) {

@@ -3,7 +3,7 @@
 use super::super::driver::{self, For};
 use super::super::{NOBODY, Ring};
 use super::kernel::ECONNRESET;
-use super::rig::{Rig, Setting, WINDOW, echo, only_leg, zero_copy_echo};
+use super::rig::{self, Rig, Setting, WINDOW, echo, only_leg, zero_copy_echo};
 use super::services::{CONNECT, Carrier, Echo, Noted, Stubborn};
 use super::socket::Id;
 use super::{Brings, Entry, Luck};
@@ -207,6 +207,29 @@ fn a_connection_that_arrives_amid_the_abort_is_aborted_too() {
         assert!(ends.borrow().iter().all(|end| *end == End::Aborted), "{turns}: {:?}", ends.borrow());
         assert!(rig.ring().backlog.contains(&second) || rig.socket(second).was_reset);
     }
+}
+
+// The last output of a leg that is closing.
+
+#[test]
+fn a_leg_that_is_closing_lives_as_long_as_a_byte_leaves_in_half_a_minute_though_its_send_never_ends() {
+    let mut rig = echo(Luck::default());
+    let client = rig.client(4);
+    rig.say(client, &rig::pattern(1000));
+    rig.socket(client).peer_finished = true;
+    rig.turns(4);
+    for _ in 0..20 {
+        rig.socket(client).read(4);
+        rig.turn_after(20_000_000_000);
+        rig.turns(150);
+    }
+    assert!(!rig.socket(client).is_closed());
+    for _ in 0..6 {
+        rig.turn_after(20_000_000_000);
+        rig.turns(150);
+    }
+    assert!(rig.socket(client).was_reset, "it reads no more");
+    rig.drain();
 }
 
 // Lingering: a close with bytes unread would be a reset, and destroy the answer.
