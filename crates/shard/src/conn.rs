@@ -87,8 +87,6 @@ pub(crate) enum Flag {
     Starved = 1 << 13,
     /// It was so at some time since the service last asked.
     WasStarved = 1 << 14,
-    /// Its send was called back, and nobody has looked since how much of it left.
-    Recalled = 1 << 15,
 }
 
 /// A pipe that moves input of this leg to another one without asking the service.

@@ -75,12 +75,12 @@ pub(crate) enum Wish {
 pub(crate) enum Alarm {
     /// A timer of a service.
     Session(Key),
-    /// The idle check of a leg.
-    Idle(Key),
+    /// The idle check of a leg, and how often its send was called back for it.
+    Idle(Key, u8),
     /// A connect's deadline.
     Connect(Key),
-    /// The check of a leg that is flushing its last output.
-    Close(Key),
+    /// The check of a leg that is flushing its last output, and how often its send was called back for it.
+    Close(Key, u8),
     /// A look whether memory can be given back to the system.
     Ebb,
     /// The end of a leg's lingering.
@@ -362,14 +362,9 @@ impl<N: Send> Desk<N> {
         self.conns.get_mut(leg).filter(|conn| conn.session == session && conn.is_open())
     }
 
-    /// Whether a leg's send is to be called back, to see how much of it left. Every other time the answer is `false`: it was
-    /// called back, and what is known now is all.
-    pub(crate) fn may_recall(&mut self, leg: Key) -> bool {
-        let Some(conn) = self.conns.get_mut(leg) else { return false };
-        let sends = conn.out.as_ref().is_some_and(|out| out.in_flight());
-        let recalls = sends && !conn.is(Flag::Recalled);
-        conn.set(Flag::Recalled, recalls);
-        recalls
+    /// Whether a send of a leg is under way.
+    pub(crate) fn is_sending(&self, leg: Key) -> bool {
+        self.conns.get(leg).and_then(|conn| conn.out.as_ref()).is_some_and(|out| out.in_flight())
     }
 
     /// A stream of this session: datagrams know no order, end or pipe.

@@ -117,13 +117,14 @@ impl<S: Service> Io<'_, S> {
     }
 
     /// Ends the send that is under way, so that [`Io::unsent`] says what left some milliseconds later; the rest is sent anew.
-    /// `false` when none is under way, and when asked again after a recall in which nothing left.
+    /// `false` when none is. A socket that was found full takes more only when a good part of it has left, so a slow reader's
+    /// progress may show at the second recall only, as what the first one's new send took.
     pub fn recall(&mut self, leg: Leg) -> bool {
-        let recalls = self.desk.own(self.session, leg.0).is_some() && self.desk.may_recall(leg.0);
-        if recalls {
+        let sends = self.desk.own(self.session, leg.0).is_some() && self.desk.is_sending(leg.0);
+        if sends {
             self.desk.wish(Wish::Recall(leg.0));
         }
-        recalls
+        sends
     }
 
     /// Stops receiving. What is in flight is kept (bounded) and offered after `resume`.

@@ -53,13 +53,30 @@ pub struct Session {
     last: bool,
 }
 
-/// Whether it waits for room in the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether it waits for room in the output, and how often its send was called back to see what left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Wait {
     No,
     Begun,
-    /// It was looked at once what had left.
+    BegunOnce,
+    BegunTwice,
+    /// What left first is known: room in the socket's buffer, which says nothing of the peer.
     Watched,
+    WatchedOnce,
+    WatchedTwice,
+}
+
+impl Wait {
+    /// After a further recall; `None` after two, which tell all that there is to know.
+    fn recalled(self) -> Option<Wait> {
+        match self {
+            Wait::Begun => Some(Wait::BegunOnce),
+            Wait::BegunOnce => Some(Wait::BegunTwice),
+            Wait::Watched => Some(Wait::WatchedOnce),
+            Wait::WatchedOnce => Some(Wait::WatchedTwice),
+            Wait::No | Wait::BegunTwice | Wait::WatchedTwice => None,
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Session>() <= 48, "an idle connection is paid for a million times");

@@ -39,7 +39,6 @@ impl<S: Service> Seat<S> {
         let max = out.max();
         if sent > 0 {
             conn.active = now;
-            conn.set(Flag::Recalled, false);
         }
         let slow = conn.is(Flag::Slow);
         if slow {
@@ -207,7 +206,7 @@ impl<S: Service> Seat<S> {
         }
         self.end_pipes(leg, true);
         self.forget_input(leg);
-        self.arm(leg, CLOSE_LOOK, Alarm::Close);
+        self.arm(leg, CLOSE_LOOK, |leg| Alarm::Close(leg, 0));
         self.mark_dirty(leg);
     }
 

@@ -224,8 +224,9 @@ fn an_idle_leg_is_closed_in_order_and_one_whose_output_is_stuck_is_reset() {
     rig.receives(stuck, 100);
     rig.at(0);
     rig.at(150);
-    // Its send was called back, and nothing of it had left.
+    // Its send was called back twice, and nothing of it had left.
     rig.at(300);
+    rig.at(450);
     rig.notes.closes.sort_by_key(|(leg, _)| leg.slot);
     assert_eq!(rig.notes.closes, [(idle, false), (stuck, true)]);
 }
@@ -238,6 +239,7 @@ fn a_leg_that_finds_no_buffer_is_not_idle_and_its_service_can_know() {
     rig.seat.starved(leg, true);
     rig.at(149);
     rig.at(300);
+    rig.at(450);
     assert_eq!(rig.notes.closes, [], "it is we who do not read");
     rig.at(400);
     let session = rig.seat.desk.conns.get(leg).unwrap().session;

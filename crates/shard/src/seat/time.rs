@@ -33,7 +33,7 @@ impl<S: Service> Seat<S> {
                     self.deliver(session, Event::Timer(Token(timer.into())), port);
                     self.ready.push_back(Ready::Orphan(session));
                 }
-                Alarm::Idle(leg) => self.check_idle(leg, port),
+                Alarm::Idle(leg, looks) => self.check_idle(leg, looks, port),
                 Alarm::Connect(leg) => {
                     if self.alarm_of(leg, Phase::Connecting) {
                         self.failed(leg, LegError::Timeout, port);
@@ -44,7 +44,7 @@ impl<S: Service> Seat<S> {
                         self.shut(leg, true, port);
                     }
                 }
-                Alarm::Close(leg) => self.check_close(leg, port),
+                Alarm::Close(leg, looks) => self.check_close(leg, looks, port),
                 Alarm::Ebb => {
                     if self.desk.take_ebb() {
                         linux::heap::trim();
@@ -156,12 +156,12 @@ impl<S: Service> Seat<S> {
     /// Begins to look whether a leg is idle. Comes before its session is told of it, whose wishes may need the alarm.
     pub(super) fn arm_idle(&mut self, leg: Key) {
         if let Some(idle) = self.limits.idle {
-            self.arm(leg, idle, Alarm::Idle);
+            self.arm(leg, idle, |leg| Alarm::Idle(leg, 0));
         }
     }
 
     /// Sets the one alarm of a leg.
-    pub(super) fn arm(&mut self, leg: Key, after: Duration, alarm: fn(Key) -> Alarm) {
+    pub(super) fn arm(&mut self, leg: Key, after: Duration, alarm: impl FnOnce(Key) -> Alarm) {
         let timer = self.desk.wheel.insert(self.after(after), alarm(leg));
         let old = self.desk.conns.get_mut(leg).and_then(|conn| conn.alarm.replace(timer));
         if let Some(old) = old {
@@ -178,7 +178,7 @@ impl<S: Service> Seat<S> {
     }
 
     /// Lazy: bytes only note when they moved, and an alarm that comes early is set again.
-    fn check_idle<P: Port>(&mut self, leg: Key, port: &mut P) {
+    fn check_idle<P: Port>(&mut self, leg: Key, looks: u8, port: &mut P) {
         let Some(idle) = self.limits.idle else { return };
         if !self.alarm_of(leg, Phase::Open) {
             return;
@@ -188,36 +188,42 @@ impl<S: Service> Seat<S> {
         let quiet = Duration::from_millis(now.0 - conn.active.0);
         if conn.is(Flag::Starved) {
             // It is we who do not read.
-            return self.arm(leg, idle, Alarm::Idle);
+            return self.arm(leg, idle, |leg| Alarm::Idle(leg, 0));
         }
         if quiet < idle {
-            return self.arm(leg, idle - quiet, Alarm::Idle);
+            return self.arm(leg, idle - quiet, |leg| Alarm::Idle(leg, 0));
         }
-        if self.desk.may_recall(leg) {
-            // Some of it may have left, slowly.
-            port.recall(leg);
-            return self.arm(leg, RECALL, Alarm::Idle);
+        if self.recalls(leg, looks, port) {
+            return self.arm(leg, RECALL, |leg| Alarm::Idle(leg, looks + 1));
         }
         self.desk.meter().sessions_idle_closed.add(1);
         self.failed(leg, LegError::Idle, port);
     }
 
-    fn check_close<P: Port>(&mut self, leg: Key, port: &mut P) {
+    fn check_close<P: Port>(&mut self, leg: Key, looks: u8, port: &mut P) {
         if !self.alarm_of(leg, Phase::Closing) {
             return;
         }
-        let now = self.desk.now;
+        if self.recalls(leg, looks, port) {
+            return self.arm(leg, RECALL, |leg| Alarm::Close(leg, looks + 1));
+        }
         let Some(conn) = self.desk.conns.get(leg) else { return };
-        let quiet = Duration::from_millis(now.0 - conn.active.0);
-        if self.desk.may_recall(leg) {
-            // Whether some of it left, slowly, is known when its send ends.
-            port.recall(leg);
-            self.arm(leg, RECALL, Alarm::Close);
-        } else if quiet < CLOSE {
-            self.arm(leg, CLOSE - quiet, Alarm::Close);
+        let quiet = Duration::from_millis(self.desk.now.0 - conn.active.0);
+        if quiet < CLOSE {
+            self.arm(leg, CLOSE - quiet, |leg| Alarm::Close(leg, 0));
         } else {
             self.shut(leg, true, port);
         }
+    }
+
+    /// Calls a leg's send back, to see before a deadline cuts it whether bytes leave slowly. Twice: a socket that was found full
+    /// wakes its writer only when a third of it is free, so what left may show only in what the first recall's new send took.
+    fn recalls<P: Port>(&mut self, leg: Key, looks: u8, port: &mut P) -> bool {
+        let recalls = looks < LOOKS && self.desk.is_sending(leg);
+        if recalls {
+            port.recall(leg);
+        }
+        recalls
     }
 
     fn after(&self, after: Duration) -> Tick {
@@ -227,4 +233,5 @@ impl<S: Service> Seat<S> {
 
 /// How long a send that is called back may take to end.
 const RECALL: Duration = Duration::from_millis(100);
+const LOOKS: u8 = 2;
 const GENERATION_MASK: u32 = (1 << 28) - 1;

@@ -37,15 +37,17 @@ impl Http {
             return true;
         }
         let unsent = unsent(session.leg, io);
-        let moved = session.waits() && unsent < session.unsent;
-        if session.waits() && !(moved && session.wait == Wait::Watched) && io.recall(session.leg) {
+        let watched = session.wait >= Wait::Watched;
+        let moved = session.waits() && (unsent < session.unsent || !watched);
+        if !(moved && watched)
+            && let Some(recalled) = session.wait.recalled()
+            && io.recall(session.leg)
+        {
             // A send that is under way says what left when it ends.
             let wait = u64::try_from(patience(config, session).as_millis()).unwrap_or(u64::MAX);
-            session.since = Tick((now.0 + RECALL_MS).saturating_sub(wait));
+            (session.wait, session.since) = (recalled, Tick((now.0 + RECALL_MS).saturating_sub(wait)));
             return true;
         }
-        // What left before the first look was room in the socket's buffer, and says nothing of the peer.
-        let moved = moved || session.wait == Wait::Begun;
         if session.waits() {
             session.wait = Wait::Watched;
         }
@@ -115,7 +117,7 @@ impl Http {
 /// How long a wait for room may last until the next look at what left.
 fn patience(config: &Config, session: &Session) -> Duration {
     let progress = config.deadlines.progress;
-    if session.wait == Wait::Begun { FIRST_LOOK.min(progress) } else { progress }
+    if session.wait < Wait::Watched { FIRST_LOOK.min(progress) } else { progress }
 }
 
 /// When a wait for room is looked at first, to know what the peer begins with.
