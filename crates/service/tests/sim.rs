@@ -4,6 +4,7 @@ mod scenarios;
 
 use scenarios::{Asker, Regular, pattern, run, serve, site};
 use service::any::{Any, Config, Kind};
+use shard::LegError;
 use shard::engine::sim::{Line, Peer, Seeds, Sim};
 use std::time::Duration;
 
@@ -181,4 +182,54 @@ const SECONDS: u64 = 4;
 fn the_date_of_an_answer_is_the_second_in_which_it_was_asked_for() {
     let world = Sim::new(1).client(Dated(String::new()));
     world.run(|_| Any::new(Config::new(vec![Kind::Http(Box::new(site()))]))).check();
+}
+
+/// Asks for much and reads a window of it every 20 s, so many times; then not any more.
+#[derive(Debug)]
+struct Sipper {
+    sips: u32,
+    heard: usize,
+    failed: bool,
+}
+
+const ALL: usize = 600_000;
+const SIP: Duration = Duration::from_secs(20);
+
+impl Peer for Sipper {
+    fn on_connect(&mut self, line: &mut Line<'_>) {
+        line.send(format!("GET /bytes/{ALL} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        line.read(false);
+        line.wait(SIP);
+    }
+
+    fn on_timer(&mut self, line: &mut Line<'_>) {
+        if self.sips > 0 {
+            self.sips -= 1;
+            line.read(true);
+        }
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], line: &mut Line<'_>) {
+        self.heard += bytes.len();
+        line.read(false);
+        line.wait(SIP);
+    }
+
+    fn on_failed(&mut self, _: LegError) {
+        self.failed = true;
+    }
+
+    fn verdict(&self, _: bool) -> Result<(), String> {
+        let whole = self.heard > ALL && !self.failed;
+        let cut = self.heard < ALL && self.failed;
+        if if self.sips > 0 { whole } else { cut } { Ok(()) } else { Err(format!("{self:?}")) }
+    }
+}
+
+#[test]
+fn a_reader_is_kept_as_long_as_some_leaves_in_30_s_though_a_send_takes_minutes_and_cut_when_none_does() {
+    for sips in [1000, 4, 0] {
+        let sipper = Sipper { sips, heard: 0, failed: false };
+        Sim::new(1).client(sipper).run(|_| Any::new(Config::new(vec![Kind::Http(Box::new(site()))]))).check();
+    }
 }
