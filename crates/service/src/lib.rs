@@ -8,6 +8,7 @@
 pub mod any;
 pub mod echo;
 pub mod http;
+pub mod load;
 pub mod metrics;
 pub mod relay;
 pub mod relay_task;

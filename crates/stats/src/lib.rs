@@ -1,0 +1,9 @@
+//! Numbers one may trust: when to send, what was measured, how sure that is, and how it looks.
+//!
+//! Pure: no I/O, no clock, no thread, no random of its own. The load generator's sessions (`service::load`) ask it when the next
+//! request is due and put what they saw into its histograms; programs write down what it makes of them.
+#![forbid(unsafe_code)]
+
+pub mod interval;
+pub mod outcome;
+pub mod schedule;

@@ -1,0 +1,276 @@
+//! What a run of `ringmill-load` measured, as it is written down: the JSON result.
+//!
+//! Data only, with the names that stand in the file. `schema` grows when a field changes its meaning or goes; new fields may come
+//! without that. Times are nanoseconds and end with `_ns`; rates are requests per second and end with `_per_s`.
+
+mod environment;
+mod latency;
+mod search;
+
+pub use environment::{Change, Environment};
+pub use latency::{Ci95, Latencies, Latency, Point};
+pub use search::{Search, SearchPoint};
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this program writes.
+pub const SCHEMA: u32 = 1;
+
+/// One result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Version of this format: [`SCHEMA`].
+    pub schema: u32,
+    /// What was run.
+    pub command: Command,
+    /// The program's version.
+    pub version: String,
+    /// When the run began, seconds since 1970 UTC.
+    pub began_unix_s: u64,
+    /// What was asked for.
+    pub asked: Asked,
+    /// Whether it is worth believing.
+    pub verdict: Verdict,
+    /// How many requests a second.
+    pub rate: Rate,
+    /// How long they took.
+    pub latency: Latencies,
+    /// Requests that ended otherwise than they should.
+    pub errors: Errors,
+    /// What the comparison of answers with what was to come found.
+    pub verify: Verify,
+    /// HTTP answers by class; all 0 for other protocols.
+    pub status: Statuses,
+    /// What became of connections.
+    pub connections: Connections,
+    /// What became of arrivals.
+    pub arrivals: Arrivals,
+    /// What it cost the generator.
+    pub generator: Generator,
+    /// The run in equal steps of at most a second, in order.
+    pub series: Vec<Step>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// What a search found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
+}
+
+/// What was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Command {
+    /// One load for one time.
+    Run,
+    /// The highest rate that keeps a promise.
+    Search,
+    /// Connections held open.
+    Hold,
+}
+
+/// What was asked for, as it was understood.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The URL.
+    pub url: String,
+    /// `echo`, `udp-echo` or `http`.
+    pub protocol: String,
+    /// The address it stands for.
+    pub address: String,
+    /// `constant`, `poisson` or `closed`.
+    pub arrivals: String,
+    /// The schedule in words, as typed: `200k`, `10k..50k over 30s`.
+    pub schedule: String,
+    /// Seed of schedule and payloads.
+    pub seed: u64,
+    /// Connections in all.
+    pub connections: u64,
+    /// Requests outstanding on one connection, at most.
+    pub pipeline: u64,
+    /// Bytes of one request as sent.
+    pub request_bytes: u64,
+    /// Shards.
+    pub shards: u64,
+    /// Measured time.
+    pub duration_ns: u64,
+    /// Time before it that is not measured.
+    pub warmup_ns: u64,
+    /// A request without an answer for so long has failed.
+    pub timeout_ns: u64,
+    /// `queue` or `drop`.
+    pub late: String,
+    /// `keep`, `churn` or `lifetime`.
+    pub mode: String,
+    /// `spin`, `hybrid` or `sleep`.
+    pub idle: String,
+}
+
+/// Whether a result is worth believing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The judgement.
+    pub state: State,
+    /// Why, a sentence each that begins with what was judged and a colon (`send_lag: p99 is ...`). Empty for `valid`.
+    pub reasons: Vec<String>,
+}
+
+/// A judgement. The exit codes are 0, 3 and 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing speaks against it.
+    Valid,
+    /// The figures hold with the reservations that stand beside it.
+    Degraded,
+    /// The figures do not say what they are meant to.
+    Invalid,
+}
+
+/// Requests per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The mean that the schedule intended over the measured time; `null` for a closed loop.
+    pub target_per_s: Option<f64>,
+    /// Requests intended in the measured time that were answered as they should be, over that time. Closed loop: those answered in it.
+    pub achieved_per_s: f64,
+    /// Bytes received a second.
+    pub received_bytes_per_s: f64,
+    /// Bytes sent a second.
+    pub sent_bytes_per_s: f64,
+}
+
+/// See [`Counts`](crate::interval::Counts) for what each means; here and below they are of the measured time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "documented where they are counted")]
+pub struct Errors {
+    pub refused: u64,
+    pub reset: u64,
+    pub timeout: u64,
+    pub short: u64,
+    pub mismatch: u64,
+    pub status: u64,
+}
+
+impl Errors {
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.refused + self.reset + self.timeout + self.short + self.mismatch + self.status
+    }
+}
+
+/// What the comparison of answers found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "documented where they are counted")]
+pub struct Verify {
+    /// Whether answers were compared at all (`--no-verify`).
+    pub on: bool,
+    pub checked_bytes: u64,
+    pub corrupt: u64,
+    pub short: u64,
+    pub extra: u64,
+    pub reordered: u64,
+    pub duplicated: u64,
+    pub lost: u64,
+}
+
+/// HTTP answers by class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are the classes")]
+pub struct Statuses {
+    #[serde(rename = "1xx")]
+    pub informational: u64,
+    #[serde(rename = "2xx")]
+    pub success: u64,
+    #[serde(rename = "3xx")]
+    pub redirection: u64,
+    #[serde(rename = "4xx")]
+    pub client_error: u64,
+    #[serde(rename = "5xx")]
+    pub server_error: u64,
+}
+
+/// What became of connections, over the whole run with its warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Opened, in all.
+    pub opened: u64,
+    /// Open when the measured time ended.
+    pub held: u64,
+    /// Ended by the peer or the network.
+    pub lost: u64,
+    /// Ended by this side as it was asked to.
+    pub ended: u64,
+}
+
+/// What became of arrivals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// Intended in the measured time.
+    pub due: u64,
+    /// Given to the kernel.
+    pub sent: u64,
+    /// Answered as they should be.
+    pub answered: u64,
+    /// Found no connection free and waited for one.
+    pub waited: u64,
+    /// Given up at once because no connection was free.
+    pub dropped: u64,
+    /// Given up because too many waited.
+    pub overflowed: u64,
+    /// Answered in the warm-up, which count nowhere else.
+    pub warmup: u64,
+    /// Kolmogorov-Smirnov distance of the gaps between sends from the arrival law, of a sample of them; `null` for a closed loop.
+    pub gaps_ks: Option<f64>,
+    /// Gaps in that sample.
+    pub gaps_count: u64,
+}
+
+/// What the load cost this machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// The core of each shard; `null` is not pinned.
+    pub cores: Vec<Option<u64>>,
+    /// CPU time of all shards over the measured time, in the kernel too, without what was spun.
+    pub cpu_ns: u64,
+    /// Time spent looking at memory for work instead of sleeping.
+    pub spun_ns: u64,
+    /// `cpu_ns` per answered request.
+    pub cpu_ns_per_request: Option<f64>,
+    /// Share of the measured time that the busiest shard worked, 0 to 1, without what was spun.
+    pub busy_max: f64,
+    /// Calls of `io_uring_enter` per answered request.
+    pub enters_per_request: Option<f64>,
+}
+
+/// One step of the series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Begin, since the measured time began.
+    pub from_ns: u64,
+    /// End; exclusive.
+    pub to_ns: u64,
+    /// Answers that came in it.
+    pub answered: u64,
+    /// Errors that were seen in it.
+    pub errors: u64,
+    /// Bytes received in it.
+    pub bytes_in: u64,
+    /// Of `response`, of what ended in it.
+    pub mean_ns: Option<f64>,
+    /// Of `response`.
+    pub p50_ns: Option<u64>,
+    /// Of `response`.
+    pub p90_ns: Option<u64>,
+    /// Of `response`.
+    pub p99_ns: Option<u64>,
+    /// Of `response`.
+    pub p99_9_ns: Option<u64>,
+    /// Of `response`.
+    pub max_ns: Option<u64>,
+    /// Of `service`.
+    pub service_p99_ns: Option<u64>,
+    /// Of `send_lag`.
+    pub send_lag_p99_ns: Option<u64>,
+    /// Connections open at its end.
+    pub connections: u64,
+}
