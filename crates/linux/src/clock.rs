@@ -3,6 +3,8 @@
 //! The calls for these two stay in user space (vDSO, vdso(7)) on the machines that we know. A third says how long a
 //! thread has run. The simulator never calls them.
 
+use crate::error::Error;
+
 /// Reads the clocks. Has no state.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock;
@@ -29,6 +31,17 @@ impl Clock {
     }
 }
 
+/// Lets the kernel wake the calling thread this many nanoseconds after it asked to be woken, and not later: it may put
+/// timers of a thread off by its slack, 50 us as a rule, to wake less often (`PR_SET_TIMERSLACK`, prctl(2)). 0 brings back
+/// what the thread began with. Errors: `Os`, on a kernel without it.
+pub fn set_timer_slack_ns(ns: u64) -> Result<(), Error> {
+    // SAFETY: this option of prctl(2) takes an integer and no pointer.
+    match unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong) } {
+        0 => Ok(()),
+        _ => Err(Error::last("set the timer slack")),
+    }
+}
+
 #[inline]
 fn read(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -51,6 +64,17 @@ mod tests {
             assert!(now >= last);
             last = now;
         }
+    }
+
+    #[test]
+    fn the_slack_of_a_threads_timers_is_what_was_set_and_0_brings_back_the_first() {
+        // SAFETY: this option of prctl(2) takes no argument.
+        let slack = || unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
+        let first = slack();
+        set_timer_slack_ns(1).expect("every thread may");
+        assert_eq!(slack(), 1);
+        set_timer_slack_ns(0).expect("every thread may");
+        assert_eq!(slack(), first);
     }
 
     #[test]
