@@ -26,7 +26,9 @@ pub(crate) struct Desk<N: Send> {
     /// Datagrams wished for, in order; bounded by `DATAGRAMS_MAX`.
     pub(crate) datagrams: VecDeque<Datagram>,
     /// Legs with output to flush before the next wait.
-    pub(crate) dirty: Vec<Key>,
+    pub(crate) dirty: VecDeque<Key>,
+    /// When each leg's bytes were last given to the kernel, if the plan wants to know.
+    pub(crate) stamps: Option<Box<Stamps>>,
     pub(crate) board: Arc<Board>,
     pub(crate) pool: Pool,
     pub(crate) spare: Spare,
@@ -115,6 +117,23 @@ impl Timers {
         let Some(index) = more.iter().position(|t| *t == timer) else { return false };
         more.swap_remove(index);
         true
+    }
+}
+
+/// When bytes of each leg were last given to the kernel.
+#[derive(Default)]
+pub(crate) struct Stamps {
+    /// Legs whose sends stand before the kernel and were not given to it yet.
+    fresh: Vec<Key>,
+    /// By slot, in nanoseconds of the seat's clock; 0 is never.
+    at_ns: Vec<u64>,
+}
+
+impl Stamps {
+    fn forget(&mut self, leg: Key) {
+        if let Some(at) = self.at_ns.get_mut(leg.slot as usize) {
+            *at = 0;
+        }
     }
 }
 
@@ -255,7 +274,8 @@ impl<N: Send> Desk<N> {
             wheel: Wheel::new(now),
             wishes: VecDeque::new(),
             datagrams: VecDeque::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
+            stamps: None,
             board,
             pool,
             spare: Spare::default(),
@@ -385,7 +405,7 @@ impl<N: Send> Desk<N> {
             return &mut self.void;
         };
         if conn.set(Flag::Dirty, true) {
-            self.dirty.push(leg);
+            self.dirty.push_back(leg);
         }
         let spare = &mut self.spare;
         let out = conn.out.get_or_insert_with(|| {
@@ -444,6 +464,9 @@ impl<N: Send> Desk<N> {
     /// Takes a leg out, and off the account.
     pub(crate) fn remove_leg(&mut self, leg: Key) -> Option<Conn> {
         let conn = self.conns.remove(leg)?;
+        if let Some(stamps) = &mut self.stamps {
+            stamps.forget(leg);
+        }
         self.held_bytes -= conn.charged as usize;
         Some(conn)
     }
@@ -465,6 +488,37 @@ impl<N: Send> Desk<N> {
             self.ebbs = true;
             self.wheel.insert(self.after(EBB), Alarm::Ebb);
         }
+    }
+
+    /// A send of this leg was given to the engine.
+    #[inline]
+    pub(crate) fn note_send(&mut self, leg: Key) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.fresh.push(leg);
+        }
+    }
+
+    /// Whether the engine is to read the clock and call [`Desk::stamp`] before it gives what it has to the kernel.
+    #[inline]
+    pub(crate) fn wants_stamp(&self) -> bool {
+        self.stamps.as_ref().is_some_and(|stamps| !stamps.fresh.is_empty())
+    }
+
+    /// What was noted is given to the kernel now.
+    pub(crate) fn stamp(&mut self, now_ns: u64) {
+        let Some(Stamps { fresh, at_ns }) = self.stamps.as_deref_mut() else { return };
+        for leg in fresh.drain(..).filter(|leg| self.conns.contains(*leg)) {
+            let slot = leg.slot as usize;
+            if at_ns.len() <= slot {
+                at_ns.resize(slot + 1, 0);
+            }
+            at_ns[slot] = now_ns;
+        }
+    }
+
+    pub(crate) fn sent_ns(&self, leg: Key) -> u64 {
+        let at_ns = self.stamps.as_ref().filter(|_| self.conns.contains(leg)).map(|stamps| &stamps.at_ns);
+        at_ns.and_then(|at_ns| at_ns.get(leg.slot as usize)).copied().unwrap_or(0)
     }
 
     /// Keeps the output of a leg that has no more to send.

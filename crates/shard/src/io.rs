@@ -116,6 +116,14 @@ impl<S: Service> Io<'_, S> {
         self.desk.conns.get(leg.0).and_then(|conn| conn.out.as_ref()).map_or(0, |out| out.len())
     }
 
+    /// When bytes or a datagram of this leg were last given to the kernel, in nanoseconds of [`Io::now_ns`]: read right
+    /// before the call that hands over all that a turn sends. 0 when that never was, for a leg that is gone, and without
+    /// [`Plan::stamps`](crate::plan::Plan::stamps).
+    #[inline]
+    pub fn sent_ns(&self, leg: Leg) -> u64 {
+        self.desk.sent_ns(leg.0)
+    }
+
     /// Ends the send that is under way, so that [`Io::unsent`] says what left some milliseconds later; the rest is sent anew.
     /// `false` when none is. A socket that was found full takes more only when a good part of it has left, so a slow reader's
     /// progress may show at the second recall only, as what the first one's new send took.

@@ -179,6 +179,7 @@ table! {
     Counter timer_fires "Timers that fired."
     Counter busy_ns "Nanoseconds that the thread ran, in the kernel too, spinning included."
     Counter parked_ns "Nanoseconds that the thread did not run."
+    Counter spun_ns "Nanoseconds spent looking for work in memory instead of sleeping; part of busy_ns."
     Gauge in_flight "Operations that the kernel has and has not completed."
     Gauge buffers_lent "Receive buffers that wait for their reader."
     Gauge connections "Open connections."

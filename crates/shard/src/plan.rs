@@ -24,6 +24,15 @@ pub struct Plan {
     pub pool: linux::pool::Plan,
     /// How long a seat looks for work before it sleeps; 0 sleeps at once.
     pub spin: Duration,
+    /// How the deadline of [`Io::wake_at_ns`](crate::Io::wake_at_ns) is waited for.
+    pub wake: Wake,
+    /// The engine notes when each leg's bytes were last given to the kernel ([`Io::sent_ns`](crate::Io::sent_ns)). Costs a
+    /// clock reading for each turn that sends, and 8 bytes a leg; the submission queue is made larger for it, so that it is
+    /// not full before the clock was read.
+    pub stamps: bool,
+    /// Most sends of one turn, at least 1; what is more keeps its place and goes in the next turn, which begins at once.
+    /// A turn's sends share one stamp, so few of them make it precise. What a send left over is not counted.
+    pub turn_sends: u32,
     /// When a send goes out by `SEND_ZC`.
     pub zero_copy: ZeroCopy,
     /// A leg on which nothing moved for so long is closed; `None` is never.
@@ -46,6 +55,9 @@ impl Default for Plan {
             backlog: 4096,
             pool: linux::pool::Plan::default(),
             spin: Duration::ZERO,
+            wake: Wake::Sleep,
+            stamps: false,
+            turn_sends: u32::MAX,
             zero_copy: ZeroCopy::Auto,
             idle: None,
             drain: Duration::from_secs(10),
@@ -71,6 +83,17 @@ pub struct Listen {
 }
 
 pub use linux::net::Transport;
+
+/// How a seat waits for its exact deadline, when nothing else happens. Work that comes ends each of them at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// In the kernel: late by what its timer and the scheduler take, some 5 to 100 us.
+    Sleep,
+    /// In the kernel until 100 us before it, then looking for work in memory.
+    Hybrid,
+    /// Looking for work in memory all the time: a core is busy for it.
+    Spin,
+}
 
 /// When a send goes out by `SEND_ZC` from registered memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

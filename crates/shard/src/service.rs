@@ -95,6 +95,15 @@ pub enum End {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Leg(pub(crate) Key);
 
+impl Leg {
+    /// Its slot: small numbers, no two living legs of a seat share one. For tables that are indexed by leg, which stay as
+    /// short as the seat has had legs at a time. A leg that is gone may share it with the one that has the slot now.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0.slot as usize
+    }
+}
+
 impl fmt::Debug for Leg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "leg {}.{}", self.0.slot, self.0.generation)

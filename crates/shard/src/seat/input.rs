@@ -260,6 +260,7 @@ impl<S: Service> Seat<S> {
             self.done.push_back((session, token, 0));
             return self.offer_soon(from);
         };
+        self.root_pipes |= session == self.root;
         if let Some(old) = conn.pipe.replace(Pipe::boxed(to, token, n)) {
             self.done.push_back((session, old.token, old.moved));
         }
@@ -321,11 +322,14 @@ impl<S: Service> Seat<S> {
     /// Room appeared in `to`: pumps the pipes that lead to it. `true` when there is one.
     pub(super) fn pump_into<P: Port>(&mut self, to: Key, port: &mut P) -> bool {
         let Some(session) = self.desk.conns.get(to).map(|conn| conn.session) else { return false };
+        if !self.has_pipes(session) {
+            return false;
+        }
         let mut any = false;
-        let mut next = self.sessions.get(session).and_then(|s| s.legs);
+        let mut next = self.first_leg(session);
         while let Some(from) = next {
+            next = self.leg_after(session, from);
             let Some(conn) = self.desk.conns.get(from) else { break };
-            next = conn.sibling;
             if conn.pipe.as_ref().is_some_and(|pipe| pipe.to == to) {
                 any = true;
                 self.pump_kept(from, port);
@@ -334,13 +338,21 @@ impl<S: Service> Seat<S> {
         any
     }
 
+    /// Whether a session may have pipes. The root has none as a rule, and too many legs to look.
+    fn has_pipes(&self, session: Key) -> bool {
+        session != self.root || self.root_pipes
+    }
+
     /// Ends the pipes to a leg that takes no more, and, when it is going, from it.
     pub(super) fn end_pipes(&mut self, leg: Key, going: bool) {
         let Some(session) = self.desk.conns.get(leg).map(|conn| conn.session) else { return };
-        let mut next = self.sessions.get(session).and_then(|s| s.legs);
+        if !self.has_pipes(session) {
+            return;
+        }
+        let mut next = self.first_leg(session);
         while let Some(from) = next {
+            next = self.leg_after(session, from);
             let Some(conn) = self.desk.conns.get_mut(from) else { return };
-            next = conn.sibling;
             if let Some(pipe) = conn.pipe.take_if(|pipe| pipe.to == leg || (going && from == leg)) {
                 self.done.push_back((session, pipe.token, pipe.moved));
                 self.offer_soon(from);

@@ -24,6 +24,7 @@ use crate::slab::{Key, Slab};
 use crate::wheel::Tick;
 use linux::{Chunk, Gather};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What a seat asks its engine to do. Each is begun at once and ends with a call to the seat in a later step.
@@ -58,10 +59,16 @@ pub(crate) struct Seat<S: Service> {
     done: VecDeque<(Key, Token, u64)>,
     limits: Limits,
     root: Key,
+    /// Legs of the root session, which are counted and not listed: it may have very many.
+    root_legs: usize,
+    /// The root session has made a pipe, so that its legs must be looked through where one of them goes.
+    root_pipes: bool,
     /// Sessions of late listeners.
     late: usize,
     /// Bytes given to sends in this turn.
     pushed: usize,
+    /// Sends begun in this turn, those of datagrams too.
+    sends: u32,
     /// The engine was told to receive little at a time.
     rationed: bool,
     drain_until: Tick,
@@ -70,6 +77,7 @@ pub(crate) struct Seat<S: Service> {
 
 struct Session<S: Service> {
     state: S::Session,
+    /// The first of a list, in which the root's legs do not stand.
     legs: Option<Key>,
     /// Why it is ending; nothing is delivered to it any more.
     ending: Option<End>,
@@ -81,14 +89,16 @@ struct Session<S: Service> {
 }
 
 /// The bounds a seat keeps by itself.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Limits {
     pub(crate) idle: Option<Duration>,
     pub(crate) drain: Duration,
-    /// Listeners that serve through the drain, as bits by their position.
-    pub(crate) late: u64,
+    /// Which listeners serve through the drain, by their position.
+    pub(crate) late: Rc<[bool]>,
     /// Sends from this many bytes on go out without a copy in the kernel.
     pub(crate) zero_copy_bytes: Option<usize>,
+    /// Sends of one turn.
+    pub(crate) turn_sends: u32,
 }
 
 enum Ready {
@@ -133,8 +143,11 @@ impl<S: Service> Seat<S> {
             done,
             limits,
             root,
+            root_legs: 0,
+            root_pipes: false,
             late: 0,
             pushed: 0,
+            sends: 0,
             rationed: false,
             drain_until,
             woken,
@@ -143,10 +156,7 @@ impl<S: Service> Seat<S> {
 
     /// Opens the root session. Its datagram listeners follow by [`Seat::bound`].
     pub(crate) fn open_root<P: Port>(&mut self, port: &mut P) -> Key {
-        let root = self.open(Origin::Root, None, port).expect("an empty slab has room for the root session");
-        self.sessions.get_mut(root).expect("it was opened just now").root = true;
-        self.root = root;
-        root
+        self.open(Origin::Root, None, port).expect("an empty slab has room for the root session")
     }
 
     /// A datagram listener is there; returns its leg. The root session is told in the first run, when the engine is
@@ -277,6 +287,7 @@ impl<S: Service> Seat<S> {
             let Some(letter) = self.desk.letters.pop_front() else { break };
             self.deliver(letter.to, Event::Note(letter.note), port);
         }
+        self.send_datagrams(port);
         self.flush_dirty(port);
         self.ration(port);
     }
@@ -294,7 +305,8 @@ impl<S: Service> Seat<S> {
     /// Whether [`Seat::run`] has more to do.
     pub(crate) fn is_ready(&self) -> bool {
         let told = self.desk.post.is_empty() && self.done.is_empty() && self.ready.is_empty();
-        !told || !self.desk.letters.is_empty() || !self.desk.dirty.is_empty()
+        let sent = self.desk.dirty.is_empty() && self.desk.datagrams.is_empty();
+        !told || !sent || !self.desk.letters.is_empty()
     }
 
     /// Whether only sessions of late listeners are left in a drain.
@@ -309,9 +321,11 @@ impl<S: Service> Seat<S> {
 
     fn open<P: Port>(&mut self, origin: Origin, leg: Option<Key>, port: &mut P) -> Option<Key> {
         let (service, desk) = (&mut self.service, &mut self.desk);
-        let late = match origin {
-            Origin::Accepted(_, listener) => self.limits.late & 1 << listener.0 != 0,
-            Origin::Root => false,
+        let (late, root) = match origin {
+            Origin::Accepted(_, listener) => {
+                (self.limits.late.get(usize::from(listener.0)) == Some(&true), false)
+            }
+            Origin::Root => (false, true),
         };
         let key = self.sessions.insert_with(|key| {
             if let Some(conn) = leg.and_then(|leg| desk.conns.get_mut(leg)) {
@@ -319,8 +333,11 @@ impl<S: Service> Seat<S> {
                 conn.set(Flag::Counted, true);
             }
             let state = service.open(origin, &mut Io { desk, session: key });
-            Session { state, legs: leg, ending: None, root: false, drained: false, late }
+            Session { state, legs: leg, ending: None, root, drained: false, late }
         })?;
+        if root {
+            self.root = key;
+        }
         self.late += usize::from(late);
         if self.desk.draining && !late {
             self.ready.push_back(Ready::Drain(key));
@@ -352,8 +369,8 @@ impl<S: Service> Seat<S> {
         while let Some(wish) = self.desk.wishes.pop_front() {
             self.grant(key, wish, port);
         }
-        while let Some(datagram) = self.desk.datagrams.pop_front() {
-            port.send_to(datagram);
+        if !self.desk.datagrams.is_empty() {
+            self.send_datagrams(port);
         }
         if next == Next::Close {
             self.end_session(key, End::Closed, port);
@@ -390,9 +407,9 @@ impl<S: Service> Seat<S> {
     fn end_session<P: Port>(&mut self, key: Key, why: End, port: &mut P) {
         let Some(session) = self.sessions.get_mut(key).filter(|s| s.ending.is_none()) else { return };
         session.ending = Some(why);
-        let mut next = session.legs;
+        let mut next = self.first_leg(key);
         while let Some(leg) = next {
-            next = self.desk.conns.get(leg).and_then(|conn| conn.sibling);
+            next = self.leg_after(key, leg);
             if why == End::Aborted { self.shut(leg, true, port) } else { self.close(leg, port) }
         }
         self.ready.push_back(Ready::Orphan(key));
@@ -400,7 +417,9 @@ impl<S: Service> Seat<S> {
 
     /// Ends a session that has no leg and either wants to end or can never be called again.
     fn check_orphan(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key).filter(|s| s.legs.is_none()) else { return };
+        let root_legs = self.root_legs;
+        let bare = |s: &&mut Session<S>| s.legs.is_none() && (!s.root || root_legs == 0);
+        let Some(session) = self.sessions.get_mut(key).filter(bare) else { return };
         let why = match session.ending {
             Some(why) => why,
             None if self.done.iter().any(|(of, ..)| *of == key) => {
@@ -423,7 +442,9 @@ impl<S: Service> Seat<S> {
 
     fn adopt(&mut self, session: Key, leg: Key) {
         let Some(owner) = self.sessions.get_mut(session) else { return };
-        if let Some(conn) = self.desk.conns.get_mut(leg) {
+        if owner.root {
+            self.root_legs += 1;
+        } else if let Some(conn) = self.desk.conns.get_mut(leg) {
             conn.sibling = owner.legs.replace(leg);
         }
     }
@@ -431,6 +452,10 @@ impl<S: Service> Seat<S> {
     /// Takes a leg out of its session's list: as long as the session has legs before it, which is rarely more than one.
     fn disown(&mut self, session: Key, leg: Key, sibling: Option<Key>) {
         let Some(owner) = self.sessions.get_mut(session) else { return };
+        if owner.root {
+            self.root_legs -= 1;
+            return;
+        }
         let mut at = &mut owner.legs;
         if *at == Some(leg) {
             *at = sibling;
@@ -444,6 +469,26 @@ impl<S: Service> Seat<S> {
                 return;
             }
         }
+    }
+
+    /// A leg of a session to begin with, where all of them are looked at: those of the root by looking through all there are.
+    fn first_leg(&self, session: Key) -> Option<Key> {
+        if session == self.root { self.root_leg_from(0) } else { self.sessions.get(session)?.legs }
+    }
+
+    /// The leg that follows; to be asked before anything becomes of `leg`.
+    fn leg_after(&self, session: Key, leg: Key) -> Option<Key> {
+        if session == self.root {
+            self.root_leg_from(leg.slot + 1)
+        } else {
+            self.desk.conns.get(leg)?.sibling
+        }
+    }
+
+    fn root_leg_from(&self, slot: u32) -> Option<Key> {
+        let (conns, root) = (&self.desk.conns, self.root);
+        let roots = |slot: &u32| conns.at(*slot).is_some_and(|(conn, _)| conn.session == root);
+        conns.key_at((slot..conns.slots()).find(roots)?)
     }
 
     /// Delivers the ends of pipes that wait: they come before the failure that ended them.

@@ -60,6 +60,7 @@ impl<S: Service> Seat<S> {
             } else {
                 meter.short_sends.inc();
             }
+            self.desk.note_send(leg);
             port.send(leg, gather, false);
         } else {
             self.desk.spare.keep_gather(gather);
@@ -96,13 +97,14 @@ impl<S: Service> Seat<S> {
     pub(super) fn mark_dirty(&mut self, leg: Key) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         if conn.set(Flag::Dirty, true) {
-            self.desk.dirty.push(leg);
+            self.desk.dirty.push_back(leg);
         }
     }
 
     /// Flushes what has grown large before the end of the turn, so that a turn's output stays bounded.
     pub(super) fn flush_large<P: Port>(&mut self, leg: Key, port: &mut P) {
-        if self.queued(leg) >= FLUSH_BYTES && self.pushed < TURN_BYTES_MAX {
+        let goes = self.pushed < TURN_BYTES_MAX && self.sends < self.limits.turn_sends;
+        if goes && self.queued(leg) >= FLUSH_BYTES {
             self.flush(leg, port);
         }
     }
@@ -112,20 +114,43 @@ impl<S: Service> Seat<S> {
     }
 
     /// Flushes what has output, in the order in which it got some. The kernel copies all of a turn's output in one enter, and
-    /// nobody is heard meanwhile: past `TURN_BYTES_MAX` what is large waits for the next turn, and keeps its place.
+    /// nobody is heard meanwhile: past `TURN_BYTES_MAX` what is large waits for the next turn, and past the plan's bound of
+    /// sends all that is left does. What waits keeps its place.
     pub(super) fn flush_dirty<P: Port>(&mut self, port: &mut P) {
         // `flush` adds no leg to the list.
         let mut dirty = std::mem::take(&mut self.desk.dirty);
-        dirty.retain(|leg| {
-            let waits = self.pushed >= TURN_BYTES_MAX && self.queued(*leg) > SMALL_BYTES;
-            if !waits && let Some(conn) = self.desk.conns.get_mut(*leg) {
+        let (mut left, mut waiting) = (dirty.len(), 0);
+        while left > 0 && self.sends < self.limits.turn_sends {
+            let Some(leg) = dirty.pop_front() else { break };
+            left -= 1;
+            if self.pushed >= TURN_BYTES_MAX && self.queued(leg) > SMALL_BYTES {
+                dirty.push_back(leg);
+                waiting += 1;
+            } else if let Some(conn) = self.desk.conns.get_mut(leg) {
                 conn.set(Flag::Dirty, false);
-                self.flush(*leg, port);
+                self.flush(leg, port);
             }
-            waits
-        });
+        }
+        // Those that were looked at stand behind those that were not.
+        dirty.rotate_right(waiting);
         debug_assert!(self.desk.dirty.is_empty());
         self.desk.dirty = dirty;
+    }
+
+    /// Sends the datagrams that were wished for, as many as this turn may.
+    pub(crate) fn send_datagrams<P: Port>(&mut self, port: &mut P) {
+        while self.sends < self.limits.turn_sends
+            && let Some(datagram) = self.desk.datagrams.pop_front()
+        {
+            // One that had to wait may have outlived its socket.
+            if self.desk.conns.get(datagram.leg).is_none_or(|conn| conn.phase == Phase::Closed) {
+                self.desk.meter().datagrams_dropped.add(1);
+                continue;
+            }
+            self.sends += 1;
+            self.desk.note_send(datagram.leg);
+            port.send_to(datagram);
+        }
     }
 
     /// Sends what is queued, or does what waited for the queue to be empty.
@@ -157,6 +182,8 @@ impl<S: Service> Seat<S> {
                     && gather.chunks()[0].is_lease()
                     && !conn.is(Flag::Copies);
                 self.pushed += gather.bytes();
+                self.sends += 1;
+                self.desk.note_send(leg);
                 return port.send(leg, gather, zero_copy);
             }
             if conn.phase == Phase::Open

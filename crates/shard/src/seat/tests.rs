@@ -1,5 +1,7 @@
 //! What a seat tells its engine when its peers do not help, with an engine that only takes note.
 
+mod root;
+
 use super::*;
 use crate::desk::Parts;
 use crate::mail::mesh;
@@ -9,7 +11,7 @@ use linux::wake::Inbox;
 
 /// Sends back what it receives. `Timer` asks whether its leg was starved.
 struct Echo {
-    starved: std::rc::Rc<std::cell::RefCell<Vec<bool>>>,
+    starved: Rc<std::cell::RefCell<Vec<bool>>>,
 }
 
 impl Service for Echo {
@@ -76,30 +78,37 @@ impl Port for Notes {
 struct Rig {
     seat: Seat<Echo>,
     notes: Notes,
-    starved: std::rc::Rc<std::cell::RefCell<Vec<bool>>>,
+    starved: Rc<std::cell::RefCell<Vec<bool>>>,
 }
 
 const OUT_MAX: usize = 256 << 10;
 const IDLE: Duration = Duration::from_millis(100);
 
+fn parts<N: Send>() -> Parts<N> {
+    let pool = linux::pool::Plan { count: 2, bytes: 1024, huge_pages: false };
+    Parts {
+        seat: 0,
+        board: Board::new(&[None]),
+        pool: Pool::new(pool).expect("a small pool can be mapped"),
+        post: mesh(1).remove(0),
+        inbox: Inbox::register().expect("an inbox is free"),
+        seed: 1,
+        unix_seconds: || 0,
+        out_max: OUT_MAX,
+        connections_max: 1000,
+    }
+}
+
+fn limits() -> Limits {
+    let (late, turn_sends) = (Rc::default(), u32::MAX);
+    Limits { idle: Some(IDLE), drain: IDLE, late, zero_copy_bytes: None, turn_sends }
+}
+
 impl Rig {
     fn new() -> Rig {
-        let pool = linux::pool::Plan { count: 2, bytes: 1024, huge_pages: false };
-        let parts = Parts {
-            seat: 0,
-            board: Board::new(&[None]),
-            pool: Pool::new(pool).expect("a small pool can be mapped"),
-            post: mesh(1).remove(0),
-            inbox: Inbox::register().expect("an inbox is free"),
-            seed: 1,
-            unix_seconds: || 0,
-            out_max: OUT_MAX,
-            connections_max: 1000,
-        };
-        let limits = Limits { idle: Some(IDLE), drain: IDLE, late: 0, zero_copy_bytes: None };
-        let starved = std::rc::Rc::default();
-        let service = Echo { starved: std::rc::Rc::clone(&starved) };
-        Rig { seat: Seat::new(service, Desk::new(parts, 0), limits), notes: Notes::default(), starved }
+        let starved = Rc::default();
+        let service = Echo { starved: Rc::clone(&starved) };
+        Rig { seat: Seat::new(service, Desk::new(parts(), 0), limits()), notes: Notes::default(), starved }
     }
 
     fn client(&mut self) -> Key {

@@ -13,7 +13,7 @@ impl<S: Service> Seat<S> {
     pub(crate) fn tick(&mut self, now_ns: u64) {
         self.desk.now_ns = now_ns.max(self.desk.now_ns);
         self.desk.now = Tick(self.desk.now_ns / 1_000_000);
-        self.pushed = 0;
+        (self.pushed, self.sends) = (0, 0);
     }
 
     /// When the seat must run again though nothing happens, in nanoseconds of its clock.
@@ -135,12 +135,12 @@ impl<S: Service> Seat<S> {
 
     /// Whether a leg of a session is being closed and its last output is still on its way.
     fn is_flushing(&self, key: Key) -> bool {
-        let mut next = self.sessions.get(key).and_then(|session| session.legs);
-        while let Some(conn) = next.and_then(|leg| self.desk.conns.get(leg)) {
-            if conn.phase == Phase::Closing {
+        let mut next = self.first_leg(key);
+        while let Some(leg) = next {
+            if self.desk.conns.get(leg).is_some_and(|conn| conn.phase == Phase::Closing) {
                 return true;
             }
-            next = conn.sibling;
+            next = self.leg_after(key, leg);
         }
         false
     }

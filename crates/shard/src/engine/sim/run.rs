@@ -127,9 +127,14 @@ impl<S: Service> World<S> {
         let ledger = Ledger::default();
         let turn = Rc::new(Cell::new(0));
         let mut net = Net::new(seed, faults);
-        let late = (0..).zip(&plan.listeners).filter(|(_, listen)| listen.late);
-        let late = late.fold(0, |bits, (index, _): (u32, _)| bits | 1 << index);
-        let limits = Limits { idle: plan.idle, drain: plan.drain, late, zero_copy_bytes: None };
+        let late = plan.listeners.iter().map(|listen| listen.late).collect();
+        let limits = Limits {
+            idle: plan.idle,
+            drain: plan.drain,
+            late,
+            zero_copy_bytes: None,
+            turn_sends: plan.turn_sends,
+        };
         let (mut seats, mut sides) = (Vec::new(), Vec::new());
         for (seat, post) in (0..).zip(mesh(plan.cores.len() as u16)) {
             let pool = Pool::new(plan.pool).expect("the plan's pool can be mapped");
@@ -146,7 +151,9 @@ impl<S: Service> World<S> {
                 connections_max: plan.connections_max,
             };
             let service = Checked::new(make(seat), seat, ledger.clone(), turn.clone());
-            seats.push(Seat::new(service, Desk::new(parts, 0), limits));
+            let mut desk = Desk::new(parts, 0);
+            desk.stamps = plan.stamps.then(Box::default);
+            seats.push(Seat::new(service, desk, limits.clone()));
         }
         let mut crowd = Crowd::default();
         let mut admit = |Client { at, listener, peer }: Client| {
@@ -221,6 +228,7 @@ impl<S: Service> World<S> {
             }
         }
         self.seats[seat].run(&mut wire);
+        self.seats[seat].desk.stamp(self.net.now);
         self.sides[seat].wake(&mut self.net);
     }
 
@@ -403,6 +411,7 @@ impl<S: Service> World<S> {
             state.drain_late(&mut wire);
             state.run(&mut wire);
         }
+        state.desk.stamp(now);
         wire.side.feed(wire.net);
         let mut posted = Vec::new();
         state.desk.post.flush(|to| posted.push(to));

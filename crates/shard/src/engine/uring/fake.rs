@@ -10,6 +10,7 @@
 //! - `kernel.rs` what becomes of each submission, `luck.rs` what may go wrong, `socket.rs` a connection and its far end
 //! - `rig.rs` an engine on a fake, turned by hand; `services.rs` what it serves
 //! - `accepting.rs`, `receiving.rs`, `sending.rs`, `ending.rs` a test for each trap, `mixed.rs` all at once, by seeds
+//! - `stamping.rs` when bytes left, and how many in a turn
 
 mod accepting;
 mod ending;
@@ -21,6 +22,7 @@ mod rig;
 mod sending;
 mod services;
 mod socket;
+mod stamping;
 
 use super::ring::Ring;
 use crate::random::Random;

@@ -7,7 +7,7 @@ use crate::desk::{Desk, Parts};
 use crate::mail;
 use crate::meter::Board;
 use crate::plan::{
-    Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Stop, Transport, ZeroCopy,
+    Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Stop, Transport, Wake, ZeroCopy,
 };
 use crate::seat::{Limits, Seat};
 use crate::service::{ListenerId, Service};
@@ -77,15 +77,16 @@ pub fn start<S: Service + 'static>(
                 connections_max: info.connections_max,
             };
             let parker = parts.inbox.parker();
-            let desk = Desk::new(parts, Clock::now_ns());
-            let late =
-                plan.listeners.iter().enumerate().fold(0, |late, (i, l)| late | u64::from(l.late) << i);
+            let mut desk = Desk::new(parts, Clock::now_ns());
+            desk.stamps = plan.stamps.then(Box::default);
+            let late = plan.listeners.iter().map(|listen| listen.late).collect();
             let zero_copy_bytes = match plan.zero_copy {
                 ZeroCopy::Auto => Some(ZERO_COPY_BYTES),
                 ZeroCopy::Off => None,
                 ZeroCopy::AtLeast(bytes) => Some(bytes as usize),
             };
-            let limits = Limits { idle: plan.idle, drain: plan.drain, late, zero_copy_bytes };
+            let turn_sends = if plan.stamps { plan.turn_sends.min(STAMPED_SENDS) } else { plan.turn_sends };
+            let limits = Limits { idle: plan.idle, drain: plan.drain, late, zero_copy_bytes, turn_sends };
             let mut uring = Uring {
                 seat: Seat::new(make(seat, &board), desk, limits),
                 driver: Driver::new(ring),
@@ -100,6 +101,7 @@ pub fn start<S: Service + 'static>(
                 pieces: VecDeque::new(),
                 zero_copy: plan.zero_copy,
                 spin_ns: u64::try_from(plan.spin.as_nanos()).unwrap_or(u64::MAX),
+                wake: plan.wake,
                 counted: Counts::default(),
                 timed: Timed::new(),
                 last_call: false,
@@ -156,7 +158,13 @@ const RING_LEAST_BYTES: u64 = 64 * 1024;
 /// Descriptor slots that a seat keeps beyond its bound, for late listeners and for what is closing.
 const SPARE_SLOTS: u64 = 64;
 /// Listeners of one plan.
-const LISTENERS_MAX: usize = 64;
+const LISTENERS_MAX: usize = 1024;
+/// Entries of a seat's submission queue.
+const SUBMISSIONS: u32 = 256;
+/// The same where sends are stamped, and the most of them that are sends of one turn: a queue that is full is submitted
+/// before the clock is read for the stamp.
+const STAMPED_SUBMISSIONS: u32 = 1024;
+const STAMPED_SENDS: u32 = 512;
 
 enum Socket {
     Stream(Listener),
@@ -170,7 +178,10 @@ pub fn check(plan: &Plan) -> Result<(), EngineError> {
         return wrong("a plan has 1 to 4096 seats");
     }
     if plan.listeners.len() > LISTENERS_MAX {
-        return wrong("a plan has at most 64 listeners");
+        return wrong("a plan has at most 1024 listeners");
+    }
+    if plan.turn_sends == 0 {
+        return wrong("a turn has at least one send");
     }
     if plan.connections_max == 0 {
         return wrong("a seat holds at least one connection");
@@ -251,6 +262,9 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
     if let Some(core) = core {
         cpu::pin(core)?;
     }
+    if plan.wake != Wake::Sleep || plan.stamps {
+        linux::clock::set_timer_slack_ns(1)?;
+    }
     let pool = Pool::new(plan.pool).map_err(|error| RingError::Os { what: "the receive buffers", error })?;
     // The descriptor table is bounded by RLIMIT_NOFILE, for each ring apart (io_uring_register(2)).
     let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(nofile);
@@ -261,10 +275,10 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
         false => (limits::memlock()?.soft / plan.cores.len() as u64).saturating_sub(RING_BYTES) as usize,
     };
     let setup = Setup {
-        submissions: 256,
+        submissions: if plan.stamps { STAMPED_SUBMISSIONS } else { SUBMISSIONS },
         completions: (2 * u32::from(plan.pool.count)).max(2048).next_power_of_two(),
         descriptors: slots as u32,
-        spin: plan.spin > Duration::ZERO,
+        spin: plan.spin > Duration::ZERO || plan.wake != Wake::Sleep,
         fixed_bytes,
         highest: plan.highest_tier,
     };

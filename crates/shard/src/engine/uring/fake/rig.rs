@@ -10,7 +10,7 @@ use super::{Fake, Luck};
 use crate::desk::{Desk, Parts};
 use crate::mail::mesh;
 use crate::meter::{Board, Snapshot};
-use crate::plan::{Control, Stop, ZeroCopy};
+use crate::plan::{Control, Stop, Wake, ZeroCopy};
 use crate::seat::{Limits, Seat};
 use crate::service::{ListenerId, Service};
 use crate::slab::Key;
@@ -47,6 +47,8 @@ pub(super) struct Setting {
     pub(super) late: bool,
     /// How many listeners there are. The fake's connections wait at all of them.
     pub(super) listeners: u16,
+    pub(super) turn_sends: u32,
+    pub(super) stamps: bool,
 }
 
 impl Default for Setting {
@@ -62,6 +64,8 @@ impl Default for Setting {
             zero_copy_bytes: None,
             late: false,
             listeners: 1,
+            turn_sends: u32::MAX,
+            stamps: false,
         }
     }
 }
@@ -92,12 +96,15 @@ impl<S: Service> Rig<S> {
             out_max,
             connections_max,
         };
-        let late = if setting.late { u64::MAX } else { 0 };
-        let limits = Limits { idle: None, drain: Duration::from_secs(5), late, zero_copy_bytes };
+        let late = vec![setting.late; usize::from(setting.listeners)].into();
+        let turn_sends = setting.turn_sends;
+        let limits = Limits { idle: None, drain: Duration::from_secs(5), late, zero_copy_bytes, turn_sends };
+        let mut desk = Desk::new(parts, 0);
+        desk.stamps = setting.stamps.then(Box::default);
         let peers = Peers::new(vec![parker]);
         let control = Control::default();
         let mut uring = Uring {
-            seat: Seat::new(service, Desk::new(parts, 0), limits),
+            seat: Seat::new(service, desk, limits),
             driver: Driver::new(Fake::new(seed, luck, pool, slots)),
             accepts: Vec::new(),
             crowd,
@@ -110,6 +117,7 @@ impl<S: Service> Rig<S> {
             pieces: VecDeque::new(),
             zero_copy: ZeroCopy::Auto,
             spin_ns: 0,
+            wake: Wake::Sleep,
             counted: Counts::default(),
             timed: crate::engine::uring::Timed::new(),
             last_call: false,
@@ -150,6 +158,7 @@ impl<S: Service> Rig<S> {
     pub(super) fn turn_after(&mut self, ns: u64) {
         self.now_ns += ns;
         self.uring.turn(self.now_ns);
+        self.uring.seat.desk.stamp(self.now_ns);
         self.ring().step();
     }
 
