@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/1.0 as a server reads and writes them (RFC 9112, RFC 9110).
+//! HTTP/1.1 and HTTP/1.0 as a server reads and writes them, and the answers as a client reads them (RFC 9112, RFC 9110).
 //!
 //! ```text
 //! bytes -> head::parse -> Head -> body::Body::decode -> payload pieces, in place
@@ -18,6 +18,7 @@ pub mod head;
 pub mod host;
 mod limits;
 mod refusal;
+pub mod reply;
 mod scan;
 mod status;
 pub mod target;

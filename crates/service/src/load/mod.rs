@@ -1,8 +1,29 @@
-//! The load generator: client conversations as sessions on the seam, so that they run on the executor that serves.
+//! The load generator: client conversations on the seam, so that they run on the executor that serves.
+//!
+//! One seat has its part of the connections and of the schedule, and needs nobody while it runs. Its root session owns every
+//! connection. The way of a request:
+//!
+//! ```text
+//! schedule (pace) -> a free connection (line) -> its bytes (pattern, http) -> Out ... the kernel ... -> Input
+//!   -> held against what was to come (reader: echo, http) -> times (record) -> histograms of the step -> sink
+//! ```
+//!
+//! It never reads a clock: intended times are arithmetic, the time of an answer is that of the turn in which it came, and when a
+//! request left is told by the engine ([`shard::Io::sent_ns`]).
 
 mod config;
+mod echo;
 pub mod http;
+mod line;
+mod pace;
+mod pattern;
+mod probe;
+mod reader;
+mod record;
+mod run;
 mod sink;
+mod udp;
 
 pub use config::{CloseBy, Config, Gate, Late, Life, Pace, Talk};
+pub use run::{Load, listeners, out_max, step_ns};
 pub use sink::{Gap, Sink};

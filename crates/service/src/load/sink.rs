@@ -6,9 +6,9 @@ use stats::interval::Interval;
 pub trait Sink {
     /// Every connection of the seat was opened or has failed once: it waits for the gate. Called once.
     fn ready(&mut self, opened: u32, failed: u32);
-    /// A step of the measured time is over. `full` is what ended in it; an empty interval comes back for a later one. Of the
-    /// answers that come after the measured time the last step tells.
-    fn step(&mut self, full: Box<Interval>) -> Box<Interval>;
+    /// A step of the measured time is over: `step` is what ended in it, and is to be swapped for an empty interval. Of the answers
+    /// that come after the measured time the last step tells.
+    fn step(&mut self, step: &mut Box<Interval>);
     /// Nothing more will come. `gaps` is a seeded sample of the times between sends.
     fn over(&mut self, gaps: Vec<Gap>);
 }
