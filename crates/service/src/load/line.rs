@@ -44,8 +44,6 @@ pub(super) struct Line {
     pub(super) queued: bool,
     /// Its output had no room for a request: `Drained` will come.
     pub(super) blocked: bool,
-    /// Requests to send in a closed loop, which wait for room in the output.
-    pub(super) owed: usize,
     /// Requests that this connection may still begin.
     pub(super) left: u64,
     /// When this connection ends its life.
@@ -53,6 +51,8 @@ pub(super) struct Line {
     /// When it connects again, and how long it waits after the next failure.
     pub(super) again_ns: u64,
     pub(super) backoff_ns: u64,
+    /// A request was answered on this connection.
+    pub(super) answered: bool,
     /// It has been opened, or has failed, once.
     pub(super) tried: bool,
 }
@@ -83,11 +83,11 @@ impl Line {
             free_ns: 0,
             queued: false,
             blocked: false,
-            owed: 0,
             left: u64::MAX,
             until_ns: u64::MAX,
             again_ns: 0,
             backoff_ns: 0,
+            answered: false,
             tried: false,
         }
     }
@@ -145,7 +145,7 @@ impl Line {
     /// Forgets what belonged to a connection that is gone. Its requests were popped before.
     pub(super) fn reset(&mut self) {
         debug_assert!(self.requests.is_empty());
-        (self.state, self.leg, self.unstamped, self.owed) = (State::Down, None, 0, 0);
+        (self.state, self.leg, self.unstamped) = (State::Down, None, 0);
         self.blocked = false;
         self.reader = Reader::default();
     }

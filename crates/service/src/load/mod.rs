@@ -12,7 +12,10 @@
 //! request left is told by the engine ([`shard::Io::sent_ns`]).
 
 mod config;
+mod connect;
 mod echo;
+mod generator;
+mod hear;
 pub mod http;
 mod line;
 mod pace;
@@ -20,10 +23,13 @@ mod pattern;
 mod probe;
 mod reader;
 mod record;
-mod run;
+mod send;
 mod sink;
+mod sockets;
+mod time;
 mod udp;
 
 pub use config::{CloseBy, Config, Gate, Late, Life, Pace, Talk};
-pub use run::{Load, listeners, out_max, step_ns};
+pub use generator::Load;
 pub use sink::{Gap, Sink};
+pub use sockets::{listeners, out_max, step_ns};

@@ -40,7 +40,8 @@ pub(super) enum Failure {
     Timeout,
     Short,
     Mismatch,
-    Status,
+    /// With its class, 4 or 5.
+    Status(u8),
 }
 
 impl Recorder {
@@ -97,15 +98,18 @@ impl Recorder {
         }
     }
 
-    /// A request was answered as it should be.
+    /// A request was answered as it should be; of HTTP with the class of its status, of others with 0.
     #[inline]
-    pub(super) fn answered(&mut self, now_ns: u64, request: &Request, first_ns: u64) {
+    pub(super) fn answered(&mut self, now_ns: u64, request: &Request, first_ns: u64, class: u8) {
         // A closed loop has no schedule that says what belongs to the measured time: what ends in it does.
         if request.intended_ns < self.zero_ns || self.closed && now_ns >= self.end_ns {
             self.step.counts.warmup += 1;
             return;
         }
         self.step.counts.answered += 1;
+        if class > 0 {
+            *class_of(&mut self.step.counts, class) += 1;
+        }
         self.times(now_ns, request);
         self.add(FIRST_BYTE, first_ns.saturating_sub(request.sent_ns));
     }
@@ -119,11 +123,12 @@ impl Recorder {
         match why {
             Failure::Reset => counts.reset += 1,
             Failure::Timeout => counts.timeout += 1,
-            Failure::Short => {
-                counts.short += 1;
-            }
+            Failure::Short => counts.short += 1,
             Failure::Mismatch => counts.mismatch += 1,
-            Failure::Status => counts.status += 1,
+            Failure::Status(class) => {
+                counts.status += 1;
+                *class_of(counts, class) += 1;
+            }
         }
         if request.sent_ns > 0 {
             self.times(now_ns.max(request.sent_ns + least_ns), request);
@@ -203,6 +208,17 @@ impl Recorder {
             SEND_LAG => &mut self.step.send_lag,
             _ => &mut self.step.first_byte,
         }
+    }
+}
+
+#[inline]
+fn class_of(counts: &mut Counts, class: u8) -> &mut u64 {
+    match class {
+        1 => &mut counts.status_1xx,
+        2 => &mut counts.status_2xx,
+        3 => &mut counts.status_3xx,
+        4 => &mut counts.status_4xx,
+        _ => &mut counts.status_5xx,
     }
 }
 
