@@ -6,4 +6,5 @@
 
 pub mod interval;
 pub mod outcome;
+pub mod random;
 pub mod schedule;

@@ -8,6 +8,7 @@
 //! process of the same law: a Poisson process of rate `r` is the sum of `n` independent ones of `r/n`; of a constant process share
 //! `i` takes every `n`-th arrival, beginning with the `i`-th.
 
+use crate::random::{Random, mix};
 use serde::{Deserialize, Serialize};
 
 /// How arrivals follow each other.
@@ -71,7 +72,7 @@ impl Arrivals {
     pub fn share(&self, share: Share) -> Schedule {
         assert!(share.index < share.of, "share {} of {}", share.index, share.of);
         // Seeds of shares must not be those of another run's: they are spread by a hash, not added.
-        let random = Random(mix(self.seed ^ mix(u64::from(share.index) + 1)));
+        let random = Random::new(self.seed ^ mix(u64::from(share.index) + 1));
         let mut schedule = Schedule {
             stretches: self.stretches.clone().into(),
             at: 0,
@@ -154,33 +155,6 @@ impl Iterator for Schedule {
             return Some(at_ns as u64);
         }
     }
-}
-
-/// splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). Part of what a seed means: it must not
-/// change.
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    #[inline]
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    /// Exponentially distributed with mean 1, by inversion; never 0 or infinite.
-    #[inline]
-    fn exponential(&mut self) -> f64 {
-        let uniform = ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-        -uniform.ln()
-    }
-}
-
-#[inline]
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
