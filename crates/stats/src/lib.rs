@@ -6,5 +6,6 @@
 
 pub mod interval;
 pub mod outcome;
+pub mod quantile;
 pub mod random;
 pub mod schedule;
