@@ -9,3 +9,4 @@ pub mod outcome;
 pub mod quantile;
 pub mod random;
 pub mod schedule;
+pub mod trend;
