@@ -4,6 +4,7 @@
 //! request is due and put what they saw into its histograms; programs write down what it makes of them.
 #![forbid(unsafe_code)]
 
+pub mod fit;
 pub mod interval;
 pub mod outcome;
 pub mod quantile;
