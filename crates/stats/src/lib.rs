@@ -6,6 +6,7 @@
 
 pub mod fit;
 pub mod interval;
+pub mod isotonic;
 pub mod lindley;
 pub mod outcome;
 pub mod quantile;
