@@ -9,6 +9,7 @@ pub mod interval;
 pub mod isotonic;
 pub mod lindley;
 pub mod outcome;
+pub mod paired;
 pub mod quantile;
 pub mod random;
 pub mod schedule;
