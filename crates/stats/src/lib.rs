@@ -13,4 +13,5 @@ pub mod paired;
 pub mod quantile;
 pub mod random;
 pub mod schedule;
+pub mod search;
 pub mod trend;
