@@ -77,7 +77,8 @@ pub struct AndersonDarling {
     pub p: f64,
 }
 
-/// Against the exponential distribution of the mean `mean`, known beforehand. Samples are sorted and above 0; at least one.
+/// Against the exponential distribution of the mean `mean`, known beforehand. Samples are sorted and not below 0; at least one. One of 0 is refused
+/// for certain.
 pub fn exponential(sorted: &[f64], mean: f64) -> AndersonDarling {
     let statistic = a_squared(sorted, |sample| (-(-sample / mean).exp_m1(), (-sample / mean).exp()));
     AndersonDarling { statistic, p: 1.0 - known_below(sorted.len(), statistic) }
@@ -120,6 +121,10 @@ fn a_squared(sorted: &[f64], sides: impl Fn(f64) -> (f64, f64)) -> f64 {
 fn known_below(count: usize, statistic: f64) -> f64 {
     if statistic <= 0.0 {
         return 0.0;
+    }
+    // Nothing is left beyond it, and infinity has no logarithm of a logarithm.
+    if statistic > 50.0 {
+        return 1.0;
     }
     let z = statistic;
     let limit = if z < 2.0 {
@@ -216,6 +221,7 @@ mod tests {
             assert!((p - level).abs() < 3e-4, "{statistic}: {p}");
         }
         assert_eq!(known_below(10, 0.0), 0.0);
+        assert_eq!(uniform(&[0.0, 0.5], 0.0, 1.0), AndersonDarling { statistic: f64::INFINITY, p: 0.0 });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Numbers that a seed decides: the same on every machine, for ever.
+//! Numbers that a seed decides: the same on every machine, for ever (an exponential one to the last bits of its logarithm).
 //!
 //! splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). What comes out is part of what a seed
 //! means, so it must not change. Never for secrets.
