@@ -15,3 +15,4 @@ pub mod random;
 pub mod schedule;
 pub mod search;
 pub mod trend;
+pub mod text;
