@@ -52,6 +52,18 @@ impl Interval {
         }
     }
 
+    /// Each histogram with the name that it has in files.
+    pub fn each(&self) -> [(&'static str, &Histogram<u64>); 5] {
+        let Interval { response, service, send_lag, connect, first_byte, .. } = self;
+        [
+            ("response", response),
+            ("service", service),
+            ("send_lag", send_lag),
+            ("connect", connect),
+            ("first_byte", first_byte),
+        ]
+    }
+
     /// Adds what another saw. The time becomes the shortest that covers both; one that is still empty covers none.
     pub fn join(&mut self, other: &Interval) {
         let empty = self.to_ns == 0;

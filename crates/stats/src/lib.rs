@@ -14,5 +14,9 @@ pub mod quantile;
 pub mod random;
 pub mod schedule;
 pub mod search;
-pub mod trend;
 pub mod text;
+pub mod trend;
+pub mod verdict;
+
+#[cfg(test)]
+mod sample;

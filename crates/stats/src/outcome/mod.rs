@@ -2,14 +2,19 @@
 //!
 //! Data only, with the names that stand in the file. `schema` grows when a field changes its meaning or goes; new fields may come
 //! without that. Times are nanoseconds and end with `_ns`; rates are requests per second and end with `_per_s`.
+//! Floats are rounded to a thousandth, shares to a millionth.
 
+mod build;
 mod environment;
 mod latency;
 mod search;
+mod step;
 
+pub use build::{Build, Cost, End, Plan};
 pub use environment::{Change, Environment};
-pub use latency::{Ci95, Latencies, Latency, Point};
+pub use latency::{Ci95, Latencies, Latency, Point, Quantile};
 pub use search::{Search, SearchPoint};
+pub use step::Step;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +34,8 @@ pub struct Outcome {
     pub began_unix_s: u64,
     /// What was asked for.
     pub asked: Asked,
+    /// How long was measured; less than `asked.duration_ns` when the run was ended early.
+    pub measured_ns: u64,
     /// Whether it is worth believing.
     pub verdict: Verdict,
     /// How many requests a second.
@@ -56,6 +63,13 @@ pub struct Outcome {
     pub search: Option<Search>,
 }
 
+impl Outcome {
+    /// What a program that ends with this result says to the shell: 0 valid, 3 degraded, 4 invalid.
+    pub fn exit_code(&self) -> u8 {
+        self.verdict.state.exit_code()
+    }
+}
+
 /// What was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,6 +95,8 @@ pub struct Asked {
     pub arrivals: String,
     /// The schedule in words, as typed: `200k`, `10k..50k over 30s`.
     pub schedule: String,
+    /// Whether the schedule has one rate for all of the measured time; true for a closed loop.
+    pub steady: bool,
     /// Seed of schedule and payloads.
     pub seed: u64,
     /// Connections in all.
@@ -124,6 +140,26 @@ pub enum State {
     Degraded,
     /// The figures do not say what they are meant to.
     Invalid,
+}
+
+impl State {
+    /// 0, 3 and 4: 1 and 2 are those of a program that could not do what it was told, or did not understand it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            State::Valid => 0,
+            State::Degraded => 3,
+            State::Invalid => 4,
+        }
+    }
+
+    /// As it stands in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Valid => "valid",
+            State::Degraded => "degraded",
+            State::Invalid => "invalid",
+        }
+    }
 }
 
 /// Requests per second.
@@ -242,35 +278,8 @@ pub struct Generator {
     pub enters_per_request: Option<f64>,
 }
 
-/// One step of the series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Begin, since the measured time began.
-    pub from_ns: u64,
-    /// End; exclusive.
-    pub to_ns: u64,
-    /// Answers that came in it.
-    pub answered: u64,
-    /// Errors that were seen in it.
-    pub errors: u64,
-    /// Bytes received in it.
-    pub bytes_in: u64,
-    /// Of `response`, of what ended in it.
-    pub mean_ns: Option<f64>,
-    /// Of `response`.
-    pub p50_ns: Option<u64>,
-    /// Of `response`.
-    pub p90_ns: Option<u64>,
-    /// Of `response`.
-    pub p99_ns: Option<u64>,
-    /// Of `response`.
-    pub p99_9_ns: Option<u64>,
-    /// Of `response`.
-    pub max_ns: Option<u64>,
-    /// Of `service`.
-    pub service_p99_ns: Option<u64>,
-    /// Of `send_lag`.
-    pub send_lag_p99_ns: Option<u64>,
-    /// Connections open at its end.
-    pub connections: u64,
+/// To a thousandth: of a nanosecond, of a request a second. What is finer is noise, and a float of few digits is read back as it was
+/// by every reader of JSON (`serde_json` without its `float_roundtrip` may miss the last bit of a long one).
+fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
