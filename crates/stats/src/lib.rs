@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod fit;
+pub mod hgrm;
+pub mod hlog;
 pub mod interval;
 pub mod isotonic;
 pub mod lindley;
