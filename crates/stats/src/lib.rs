@@ -4,6 +4,7 @@
 //! request is due and put what they saw into its histograms; programs write down what it makes of them.
 #![forbid(unsafe_code)]
 
+pub mod csv;
 pub mod fit;
 pub mod hgrm;
 pub mod hlog;
@@ -16,6 +17,7 @@ pub mod quantile;
 pub mod random;
 pub mod schedule;
 pub mod search;
+pub mod summary;
 pub mod text;
 pub mod trend;
 pub mod verdict;

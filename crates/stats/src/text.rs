@@ -45,17 +45,27 @@ impl std::error::Error for TextError {}
 
 /// Nanoseconds with three digits and a unit: `450 ns`, `83.2 us`, `1.23 ms`, `10 s`; from 100 s on whole seconds.
 pub fn duration(ns: f64) -> String {
-    scaled(ns, 3, 1_000.0, &[" ns", " us", " ms", " s"])
+    let (value, _, unit) = scaled(ns, 3, 1_000.0, &TIMES);
+    format!("{value}{unit}")
+}
+
+/// As [`duration`], with all three digits also where they are 0, for a column: `5.00 ms` below `5.01 ms`. Whole nanoseconds.
+pub fn aligned(ns: f64) -> String {
+    let (value, decimals, unit) = scaled(ns.round(), 3, 1_000.0, &TIMES);
+    let decimals = if unit == TIMES[0] { 0 } else { decimals };
+    format!("{value:.decimals$}{unit}")
 }
 
 /// Events a second with four digits: `12.5/s`, `199.9k/s`, `1.234M/s`.
 pub fn rate(per_s: f64) -> String {
-    scaled(per_s, 4, 1_000.0, &["/s", "k/s", "M/s", "G/s"])
+    let (value, _, unit) = scaled(per_s, 4, 1_000.0, &["/s", "k/s", "M/s", "G/s"]);
+    format!("{value}{unit}")
 }
 
 /// Bytes with three digits, in powers of 1,024: `512 B`, `64 KiB`, `1.5 GiB`.
 pub fn bytes(count: f64) -> String {
-    scaled(count, 3, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
+    let (value, _, unit) = scaled(count, 3, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB"]);
+    format!("{value}{unit}")
 }
 
 /// A count with commas: `1,234,567`.
@@ -126,6 +136,8 @@ pub fn parse_bytes(typed: &str) -> Result<u64, TextError> {
     whole(number * factor(typed, unit, UNITS, "B, KiB, MiB, GiB, kB, MB, GB")?, typed)
 }
 
+const TIMES: [&str; 4] = [" ns", " us", " ms", " s"];
+
 const THOUSANDS: &[(&str, f64)] = &[("", 1.0), ("k", 1e3), ("K", 1e3), ("M", 1e6), ("G", 1e9)];
 
 fn split(typed: &str) -> Result<(f64, &str), TextError> {
@@ -151,7 +163,8 @@ fn whole(number: f64, typed: &str) -> Result<u64, TextError> {
     Ok(number as u64)
 }
 
-fn scaled(number: f64, digits: i32, step: f64, units: &[&str]) -> String {
+/// A number in the unit that suits it, rounded, with the decimals that its digits leave, and that unit.
+fn scaled<'a>(number: f64, digits: i32, step: f64, units: &[&'a str]) -> (f64, usize, &'a str) {
     let (mut value, mut at) = (number, 0);
     // Rounded before it is compared: 999.96 with three digits is 1,000, which belongs to the next unit.
     while at + 1 < units.len() && rounded(value, digits).abs() >= step {
@@ -159,7 +172,7 @@ fn scaled(number: f64, digits: i32, step: f64, units: &[&str]) -> String {
         at += 1;
     }
     let value = rounded(value, digits);
-    format!("{}{}", trimmed(value, decimals(value, digits)), units[at])
+    (value, decimals(value, digits), units[at])
 }
 
 /// Decimals that leave `digits` significant ones.
@@ -200,6 +213,8 @@ mod tests {
         ] {
             assert_eq!(duration(ns), text);
         }
+        let column = [0.0, 450.4, 5_000_000.0, 5_012_345.0, 999_999.0, 100e9].map(aligned);
+        assert_eq!(column, ["0 ns", "450 ns", "5.00 ms", "5.01 ms", "1.00 ms", "100 s"]);
     }
 
     #[test]
