@@ -283,3 +283,6 @@ pub struct Generator {
 fn thousandths(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests;
