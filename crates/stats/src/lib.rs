@@ -13,6 +13,7 @@ pub mod isotonic;
 pub mod lindley;
 pub mod outcome;
 pub mod paired;
+pub mod plot;
 pub mod quantile;
 pub mod random;
 pub mod schedule;
