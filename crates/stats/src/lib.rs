@@ -16,6 +16,7 @@ pub mod paired;
 pub mod plot;
 pub mod quantile;
 pub mod random;
+pub mod report;
 pub mod schedule;
 pub mod search;
 pub mod summary;
