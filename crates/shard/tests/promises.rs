@@ -5,7 +5,7 @@ use shard::meter::Snapshot;
 use shard::plan::{Plan, Transport};
 use shard::{Connect, End, Event, Io, Leg, LegError, ListenerId, Next, Origin, Outcome, Service};
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -372,4 +372,70 @@ fn datagrams_come_whole_even_when_empty_and_are_answered_from_the_address_asked(
     let replies: Vec<_> = run.replies.iter().map(|(_, r)| (r.to, r.from, &r.bytes[..])).collect();
     assert_eq!(replies, [(peer, Some(to.ip()), &b""[..]), (peer, Some(to.ip()), b"hello")]);
     assert_eq!(log.take(), ["note 0", "note 5"]);
+}
+
+/// Its root says a word on each of five legs at once, and notes when each word had left, once it is answered.
+struct Caller {
+    legs: Vec<Leg>,
+    opened: usize,
+    sent: Rc<RefCell<Vec<(usize, u64)>>>,
+}
+
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), 9);
+
+impl Service for Caller {
+    type Session = ();
+    type Note = ();
+    const INPUT_MAX: usize = 1024;
+
+    fn open(&mut self, _: Origin, io: &mut Io<'_, Self>) {
+        let to = Connect { to: SERVER, from: None, deadline: ms(1000) };
+        self.legs = (0..5).map(|_| io.connect(&to).expect("there is room")).collect();
+    }
+
+    fn on(&mut self, (): &mut (), event: Event<'_, Self>, io: &mut Io<'_, Self>) -> Next {
+        match event {
+            Event::Opened(leg) => {
+                assert_eq!(io.sent_ns(leg), 0, "nothing was sent yet");
+                self.opened += 1;
+                if self.opened == self.legs.len() {
+                    self.legs.iter().for_each(|leg| assert!(io.out(*leg).fixed(b"hello")));
+                }
+            }
+            Event::Bytes(leg, mut input) if input.len() == 6 => {
+                input.skip(6);
+                assert!(io.sent_ns(leg) <= io.now_ns());
+                self.sent.borrow_mut().push((leg.index(), io.sent_ns(leg)));
+            }
+            Event::Drain(_) => return Next::Close,
+            _ => {}
+        }
+        Next::Stay
+    }
+
+    fn end(&mut self, (): (), _: End) {}
+}
+
+#[test]
+fn a_leg_knows_when_its_bytes_left_and_a_turn_has_as_many_sends_as_the_plan_says() {
+    for (stamps, turn_sends, turns) in
+        [(true, u32::MAX, [0, 0, 0, 0, 0]), (true, 2, [0, 0, 1, 1, 2]), (false, 1, [0, 0, 0, 0, 0])]
+    {
+        let sent = Rc::default();
+        let plan = Plan { listeners: Vec::new(), stamps, turn_sends, ..plan(1) };
+        let server = || Script::new().expect("hello").send("answer").eof();
+        Sim::new(1)
+            .plan(plan)
+            .upstream(SERVER, server)
+            .run(|_| Caller { legs: Vec::new(), opened: 0, sent: Rc::clone(&sent) })
+            .check();
+        let mut sent = sent.take();
+        assert_eq!(sent.len(), 5, "each word was answered");
+        sent.sort();
+        let mut at: Vec<u64> = sent.iter().map(|(_, at)| *at).collect();
+        assert_eq!(at[0] > 0, stamps);
+        at.dedup();
+        let turn = |(_, sent): &(usize, u64)| at.iter().position(|at| at == sent).expect("it is there");
+        assert_eq!(sent.iter().map(turn).collect::<Vec<_>>(), turns);
+    }
 }

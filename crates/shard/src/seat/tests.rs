@@ -227,6 +227,28 @@ fn what_is_large_waits_for_the_next_turn_in_its_order_and_what_is_small_does_not
 }
 
 #[test]
+fn what_waits_for_its_size_stands_before_what_waits_because_a_turn_has_no_more_sends() {
+    let mut rig = Rig::new();
+    let large: Vec<Key> = (0..20).map(|_| rig.client()).collect();
+    let small = [(); 3].map(|()| rig.client());
+    // The large ones take all the bytes of the first turn, and the small ones the last of its sends.
+    rig.seat.limits.turn_sends = 18;
+    large.iter().for_each(|leg| rig.receives(*leg, OUT_MAX));
+    small.iter().for_each(|leg| rig.receives(*leg, 100));
+    let mut order = Vec::new();
+    for turn in 0..2 {
+        if turn > 0 {
+            rig.seat.tick(turn * 1_000_000);
+        }
+        rig.run();
+        order.push(rig.notes.sends.drain(..).map(|(leg, _)| leg).collect::<Vec<_>>());
+    }
+    assert_eq!(order[0], [&large[..16], &small[..2]].concat());
+    assert_eq!(order[1], [&large[16..], &small[2..]].concat());
+    assert!(!rig.seat.is_ready());
+}
+
+#[test]
 fn an_idle_leg_is_closed_in_order_and_one_whose_output_is_stuck_is_reset() {
     let mut rig = Rig::new();
     let (idle, stuck) = (rig.client(), rig.client());

@@ -173,7 +173,10 @@ pub(super) fn run(seed: u64) -> Run {
     let seats = 1 + random.below(3) as u16;
     let idle = random.chance(0.3).then(|| Duration::from_millis(1 + random.below(50)));
     let (out_max, connections_max) = (64 << random.below(8), 1 + random.below(20) as usize);
-    let mut plan = Plan { out_max, idle, connections_max, ..plan(seats) };
+    // By the seed and not by chance, which older seeds know without them.
+    let turn_sends = if seed.is_multiple_of(3) { 1 + (seed % 4) as u32 } else { u32::MAX };
+    let stamps = seed.is_multiple_of(2);
+    let mut plan = Plan { out_max, idle, connections_max, turn_sends, stamps, ..plan(seats) };
     plan.listeners.push(listener(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 53))));
     let mut sim = Sim::new(seed).faults(Faults::mixed(seed)).plan(plan);
     sim = sim.upstream(UPSTREAM, move || Noise { turns: 8 });
