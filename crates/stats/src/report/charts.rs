@@ -4,7 +4,7 @@
 //! measure; of several it is a run, and the dash says which measure.
 
 use super::Run;
-use crate::outcome::{Command, Latency, Outcome, Step};
+use crate::outcome::{Command, Latency, Outcome, Quantile, Step};
 use crate::plot::{Axis, Chart, Dash, Glyph, Ink, Mark, Scale, Series, Shape, Unit};
 use crate::text::{duration, parse_duration, rate};
 
@@ -73,10 +73,10 @@ fn last(quantile: f64, latency: &Latency) -> f64 {
 
 fn intervals(name: &str, latency: &Latency) -> (Vec<[f64; 3]>, Vec<Mark>) {
     let (mut bars, mut marks) = (Vec::new(), Vec::new());
-    for (q, quantile, value, ci95) in latency.quantiles() {
-        let Some(ns) = value else { continue };
+    for Quantile { q, name: quantile, value_ns, ci95_ns } in latency.quantiles() {
+        let Some(ns) = value_ns else { continue };
         let mut hint = format!("{name} {quantile}: {}", duration(ns as f64));
-        if let Some([low, high]) = ci95 {
+        if let Some([low, high]) = ci95_ns {
             bars.push([q, low as f64, high as f64]);
             hint += &format!(" (95 %: {} to {})", duration(low as f64), duration(high as f64));
         }

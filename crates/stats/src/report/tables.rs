@@ -3,7 +3,7 @@
 //! Every text that comes from a result goes through `escape`; what is written here does not need to.
 
 use super::{Comparison, Run};
-use crate::outcome::{Command, Outcome, State};
+use crate::outcome::{Command, Outcome, Quantile, State};
 use crate::plot::escape;
 use crate::text::{bytes, count, duration, percent, rate};
 use std::fmt::Write;
@@ -163,8 +163,8 @@ fn latencies(out: &mut String, outcome: &Outcome) {
         }
         let mean = latency.mean_ns.map_or("-".to_string(), duration);
         let _ = write!(out, "<tr><th>{name}</th><td>{}</td><td>{mean}</td>", count(latency.count));
-        for (_, _, value, ci95) in latency.quantiles() {
-            out.push_str(&quantile(value, ci95));
+        for Quantile { value_ns, ci95_ns, .. } in latency.quantiles() {
+            out.push_str(&quantile(value_ns, ci95_ns));
         }
         let _ = writeln!(
             out,
