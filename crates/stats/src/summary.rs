@@ -4,7 +4,7 @@
 //! happen has no line, so that a line of errors is one of errors. The same result gives the same bytes.
 
 use crate::outcome::{Generator, Latency, Outcome};
-use crate::text::{aligned, bytes, count, duration, percent, rate};
+use crate::text::{aligned, bytes, count, duration, percent, plural, rate};
 use std::fmt::Write;
 
 /// The whole table, with the verdict last.
@@ -211,10 +211,6 @@ fn counts(named: &[(&str, u64)]) -> Option<String> {
     let said: Vec<String> =
         named.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {name}", count(*n))).collect();
     (!said.is_empty()).then(|| said.join(", "))
-}
-
-fn plural(n: u64, one: &str) -> String {
-    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// A label and a text that goes on below itself where it is too long for the line.

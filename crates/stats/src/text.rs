@@ -81,14 +81,22 @@ pub fn count(count: u64) -> String {
     out
 }
 
+/// A count and what is counted: `1 shard`, `2 shards`.
+pub fn plural(n: u64, one: &str) -> String {
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// A share as percent, with two digits from 0.01 % to 99.99 %, so that neither few is none nor most is all: `0.05 %`, `12 %`.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let near_end = (percent < 10.0 && percent > 0.0) || (percent > 99.0 && percent < 100.0);
-    let decimals = if near_end { 2 } else { 1 };
-    let floor =
-        if percent > 0.0 && percent < 0.005 { "<0.01".to_owned() } else { trimmed(percent, decimals) };
-    format!("{floor} %")
+    if percent > 0.0 && percent < 0.005 {
+        return "<0.01 %".to_owned();
+    }
+    if percent > 99.99 && percent < 100.0 {
+        return ">99.99 %".to_owned();
+    }
+    let is_near_end = percent < 10.0 || (percent > 99.0 && percent < 100.0);
+    format!("{} %", trimmed(percent, if is_near_end { 2 } else { 1 }))
 }
 
 /// Nanoseconds from `500ns`, `20us`, `2ms`, `1.5s`, `3m` or `1h`. A bare `0` needs no unit, anything else does.
@@ -242,6 +250,7 @@ mod tests {
             (0.000_5, "0.05 %"),
             (0.123, "12.3 %"),
             (0.999_5, "99.95 %"),
+            (0.999_999, ">99.99 %"),
             (1.0, "100 %"),
         ] {
             assert_eq!(percent(share), text);

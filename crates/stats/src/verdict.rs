@@ -22,7 +22,7 @@
 
 use crate::outcome::{Command, Latency, Outcome, State, Step, Verdict};
 use crate::quantile::carries;
-use crate::text::{count, duration, percent, rate};
+use crate::text::{count, duration, percent, plural, rate};
 use crate::trend::Trend;
 
 /// Judges a result by everything in it but its verdict.
@@ -88,7 +88,7 @@ fn answers(outcome: &Outcome) -> Option<Finding> {
     if outcome.arrivals.answered == 0 {
         return found(
             State::Invalid,
-            format!("answers: none came to {} requests", count(outcome.arrivals.sent)),
+            format!("answers: none came to {}", plural(outcome.arrivals.sent, "request")),
         );
     }
     if !carries(samples, 0.5) {
@@ -219,8 +219,8 @@ fn lost_datagrams(outcome: &Outcome) -> Option<Finding> {
     graded(
         share > 0.01,
         format!(
-            "lost: {} datagrams ({}) were not answered within {}",
-            count(lost),
+            "lost: {} ({}) without an answer within {}",
+            plural(lost, "datagram"),
             percent(share),
             duration(outcome.asked.timeout_ns as f64)
         ),
@@ -229,20 +229,17 @@ fn lost_datagrams(outcome: &Outcome) -> Option<Finding> {
 
 fn verify(outcome: &Outcome) -> Option<Finding> {
     let verify = outcome.verify;
-    let wrong = [
-        ("corrupt answers", verify.corrupt),
-        ("bytes too many", verify.extra),
-        ("short answers", verify.short),
-    ];
-    let moved = [("out of order", verify.reordered), ("twice", verify.duplicated)];
+    // Short answers are among the errors.
+    let wrong = [("corrupt", verify.corrupt), ("extra bytes", verify.extra)];
+    let moved = [("reordered", verify.reordered), ("duplicated", verify.duplicated)];
     let said = wrong.iter().chain(&moved).filter(|(_, n)| *n > 0);
     let said = said.map(|(kind, n)| format!("{} {kind}", count(*n))).collect::<Vec<_>>().join(", ");
     if said.is_empty() && outcome.errors.mismatch == 0 {
         return None;
     }
     if said.is_empty() {
-        let mismatch = count(outcome.errors.mismatch);
-        return found(State::Invalid, format!("verify: {mismatch} answers are not what they should be"));
+        let answers = plural(outcome.errors.mismatch, "answer");
+        return found(State::Invalid, format!("verify: {answers} not as they should be"));
     }
     // A network may turn datagrams round and send them twice (RFC 768 promises nothing); a stream may not.
     let is_udp = outcome.asked.protocol == "udp-echo";
@@ -346,9 +343,9 @@ fn gaps(outcome: &Outcome) -> Option<Finding> {
     found(
         State::Degraded,
         format!(
-            "gaps: {} gaps between sends are {distance:.3} from the {} law (KS, more than 0.05): \
+            "gaps: {} between sends are {distance:.3} from the {} law (KS, more than 0.05): \
              they were sent in batches; add shards or lower the rate",
-            count(n),
+            plural(n, "gap"),
             outcome.asked.arrivals
         ),
     )

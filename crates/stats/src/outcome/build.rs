@@ -193,3 +193,45 @@ impl Statuses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn steps_add_up_to_the_result_and_leave_a_line_each() {
+        let mut build = Build::new(sample::plan());
+        for k in 0..4 {
+            let mut step = sample::second(k, 1_000);
+            (step.counts.opened, step.counts.lost_connections) =
+                ([64, 0, 2, 0][k as usize], [0, 5, 0, 0][k as usize]);
+            assert_eq!(build.add(&step).answered, 1_000);
+        }
+        let open: Vec<u64> = build.series().iter().map(|step| step.connections).collect();
+        assert_eq!(open, [64, 59, 61, 61]);
+        assert_eq!((build.whole().response.len(), build.whole().to_ns), (4_000, 4_000_000_000));
+
+        let end = End { measured_ns: 4_000_000_000, expected: Some(4_001.0), held: 61, ..sample::end() };
+        let outcome = build.finish(end);
+        assert_eq!((outcome.rate.target_per_s, outcome.rate.achieved_per_s), (Some(1_000.25), 1_000.0));
+        assert_eq!((outcome.rate.received_bytes_per_s, outcome.rate.sent_bytes_per_s), (120_000.0, 62_000.0));
+        assert_eq!(
+            (outcome.latency.response.count, outcome.arrivals.answered, outcome.series.len()),
+            (4_000, 4_000, 4)
+        );
+        let Connections { opened, held, lost, ended } = outcome.connections;
+        assert_eq!((opened, held, lost, ended), (66, 61, 5, 0));
+        assert_eq!(outcome.generator.cpu_ns_per_request, Some(525_000.0));
+        assert_eq!(outcome.generator.enters_per_request, Some(22.5));
+        assert_eq!(outcome.verdict.reasons, ["duration: ended after 4 s of 10 s"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a step from 0 after one from 1000000000")]
+    fn steps_out_of_order_are_a_mistake_of_ours() {
+        let mut build = Build::new(sample::plan());
+        build.add(&sample::second(1, 10));
+        build.add(&sample::second(0, 10));
+    }
+}
