@@ -5,13 +5,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::file;
 use crate::knobs::{Field, KNOBS, Knob};
+use linux::console::Failure;
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, F
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return Ok(Asked::Show(error.render().to_string()));
         }
-        Err(error) => return Err(refusal(&error)),
+        Err(error) => return Err(Failure::unread(&error.render().to_string(), "ringmill --help")),
     };
     let file = |matches: &ArgMatches, name: &str| matches.get_one::<PathBuf>(name).cloned();
     Ok(match matches.subcommand() {
@@ -138,24 +138,6 @@ fn flag(knob: &Knob) -> Arg {
     }
 }
 
-/// Clap's complaint in one line. What it suggests becomes the cure.
-fn refusal(error: &clap::Error) -> Failure {
-    let text = error.render().to_string();
-    let paragraph = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
-    let what = words.join(" ");
-    let what = what.strip_prefix("error: ").unwrap_or(&what);
-    let meant =
-        [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand].into_iter().find_map(
-            |kind| match error.get(kind)? {
-                ContextValue::String(meant) => Some(meant.clone()),
-                ContextValue::Strings(meant) => meant.first().cloned(),
-                _ => None,
-            },
-        );
-    Failure::usage(what).cure(format!("`{}`", meant.unwrap_or("ringmill --help".into())))
-}
-
 const EXAMPLES: &str = "\
 Examples:
   ringmill                                       HTTP on 127.0.0.1:8080, echo on :7007, admin on :9090
@@ -213,9 +195,9 @@ mod tests {
     fn what_cannot_be_meant_is_one_line_and_a_cure() {
         let check = |line: &str, what: &str, cure: &str| {
             let failure = config(line).expect_err(line).to_string();
-            let (first, second) = failure.split_once('\n').expect("a cure");
-            assert!(first.starts_with("ringmill: ") && first.contains(what), "{line}: {failure}");
-            assert!(second.starts_with("          Try ") && second.contains(cure), "{line}: {failure}");
+            let (first, second) = failure.split_once(" Try ").expect("a cure");
+            assert!(first.contains(what), "{line}: {failure}");
+            assert!(second.contains(cure), "{line}: {failure}");
         };
         check("--drian-ms 5", "unexpected argument '--drian-ms'", "`--drain-ms`");
         check("--nonsense", "unexpected argument '--nonsense'", "`ringmill --help`");

@@ -7,8 +7,8 @@ use linux::{cpu, ring};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::{cores, table};
+use crate::table;
+use linux::console::Failure;
 
 /// Everything that was asked, under the names of the JSON.
 #[derive(Debug, Serialize)]
@@ -123,7 +123,7 @@ impl Caps {
             ("descriptors", descriptors),
             ("locked memory", format!("{}, may be raised to {}{uncounted}", size(soft), size(hard))),
             ("accept queue", format!("{} (net.core.somaxconn)", number(limits.somaxconn))),
-            ("cores", format!("{}, physical {}", cores::list(&cores.allowed), cores::list(&cores.physical))),
+            ("cores", format!("{}, physical {}", cpu::list(&cores.allowed), cpu::list(&cores.physical))),
             ("cgroup grants", granted),
         ]);
         rows.extend(self.advice.iter().map(|advice| ("advice", advice.clone())));

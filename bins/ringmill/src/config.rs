@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use linux::cpu::{CoresSpec, Shards};
 use linux::net::Arrival;
 use linux::pool;
 use shard::plan::ZeroCopy;
 
-use crate::cores::{Cores, Shards};
-use crate::failure::Failure;
 use crate::url::{Kind, Url};
+use linux::console::Failure;
 
 /// Every setting. `knobs.rs` says what each is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct Config {
     pub(crate) admin_public: bool,
     pub(crate) udp_echo_public: bool,
     pub(crate) engine: Engine,
-    pub(crate) cores: Cores,
+    pub(crate) cores: CoresSpec,
     pub(crate) shards: Shards,
     pub(crate) connections_max: u64,
     pub(crate) backlog: u64,
@@ -52,7 +52,7 @@ impl Default for Config {
             admin_public: false,
             udp_echo_public: false,
             engine: Engine::Uring,
-            cores: Cores::default(),
+            cores: CoresSpec::default(),
             shards: Shards::Auto,
             connections_max: plan.connections_max as u64,
             backlog: plan.backlog.into(),

@@ -13,8 +13,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::knobs::{Field, KNOBS, Knob};
+use linux::console::Failure;
 
 /// Reads the file at `path` over `config`. Errors: `PATH:LINE:COLUMN: what is wrong`.
 pub(crate) fn read(path: &Path, config: &mut Config) -> Result<(), Failure> {
@@ -163,7 +163,7 @@ mod tests {
 
     fn check_wrong(text: &str, expected: &str) {
         let failure = parse("test.toml", text, &mut Config::default()).expect_err(text).to_string();
-        assert!(failure.starts_with(&format!("ringmill: test.toml:{expected}")), "{text}: {failure}");
+        assert!(failure.starts_with(&format!("test.toml:{expected}")), "{text}: {failure}");
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn a_mistake_is_reported_by_line_and_column() {
-        check_wrong("spin-us = 1\ndrian-ms = 5\n", "2:1: unknown key `drian-ms`.\n          Try `drain-ms`.");
-        check_wrong("threads = 5", "1:1: unknown key `threads`.\n          Try `ringmill --print-config`");
+        check_wrong("spin-us = 1\ndrian-ms = 5\n", "2:1: unknown key `drian-ms`. Try `drain-ms`.");
+        check_wrong("threads = 5", "1:1: unknown key `threads`. Try `ringmill --print-config`");
         check_wrong("spin-us = 1\n\n  drain-ms = 'soon'", "3:14: `drain-ms` takes a number, not string");
         check_wrong("spin-us = 2000000", "1:11: `spin-us`: `2000000`: expected 0 to 1000000");
         check_wrong("spin-us = -1", "1:11: `spin-us`: `-1`: expected 0 to 1000000");

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use linux::net::Transport;
 
-use crate::failure::Failure;
 use crate::url::Url;
+use linux::console::Failure;
 
 /// The names that this process holds. Dropped, they are free.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
-use crate::failure::Failure;
 use crate::url::{Kind, Url};
+use linux::console::Failure;
 
 /// Follows `to=` of every relay among `listen`. `is_ours` says whether this machine has an address, which is what decides
 /// for listeners on every address. Errors: the relays of a circle, in their order.

@@ -6,8 +6,6 @@
 mod args;
 mod caps;
 mod config;
-mod cores;
-mod failure;
 mod file;
 mod knobs;
 mod lock;
@@ -19,21 +17,16 @@ mod services;
 mod table;
 mod url;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use args::Asked;
 use caps::Caps;
-use failure::Failure;
-use table::tell;
+use linux::console::{Failure, tell};
 
 fn main() -> ExitCode {
     match answer() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
-            failure.code()
-        }
+        Err(failure) => failure.tell(env!("CARGO_BIN_NAME")),
     }
 }
 

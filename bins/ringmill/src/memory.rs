@@ -6,8 +6,8 @@
 use std::fs;
 
 use crate::config::{Config, RecvBuffers};
-use crate::failure::Failure;
 use crate::table;
+use linux::console::Failure;
 
 /// Errors: the buffers of so many shards are more than is available. Where the kernel does not say how much that is, all is
 /// well.

@@ -2,10 +2,10 @@
 //!
 //! Every counter of the meter's table is in the JSON by its own name; a new one appears by being in that table.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use linux::file;
 use serde::{Serialize, Serializer};
 use shard::meter::{Board, Snapshot};
 use shard::plan;
@@ -118,24 +118,10 @@ impl Report {
         text
     }
 
-    /// Replaces the file at `path` in one step, so that a reader never sees half of it. What is no regular file (a
-    /// pipe, a terminal) is written to instead.
+    /// Replaces the file at `path`. Errors: as of `file::replace`.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return fs::write(path, self.json());
-        }
-        let beside = beside(path);
-        fs::write(&beside, self.json()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
-            fs::remove_file(&beside).ok();
-        })
+        file::replace(path, self.json())
     }
-}
-
-/// A name in the same directory, since rename(2) does not cross file systems.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -188,19 +174,5 @@ mod tests {
         let json: Value = serde_json::from_str(&Report::live(&board).json()).expect("JSON");
         assert_eq!((&json["totals"]["requests"], &json["shards"][1]["core"]), (&7.into(), &Value::Null));
         assert_eq!((&json["in_flight_at_exit"], &json["ended"]), (&Value::Null, &false.into()));
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-        let home = std::env::temp_dir().join(format!("ringmill-report-{}", std::process::id()));
-        fs::create_dir_all(&home).expect("a directory of our own");
-        let path = home.join("report.json");
-        for _ in 0..2 {
-            ended().write(&path).expect("write");
-        }
-        assert_eq!(fs::read_to_string(&path).expect("read"), ended().json());
-        assert_eq!(fs::read_dir(&home).expect("list").count(), 1);
-        assert!(ended().write(&home.join("missing/report.json")).is_err());
-        fs::remove_dir_all(home).expect("our own directory");
     }
 }

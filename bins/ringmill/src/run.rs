@@ -4,23 +4,22 @@
 //! leaves nothing behind. This thread then only waits for signals; it never touches a byte.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use linux::console::{Failure, warn};
+use linux::cpu::{self, Choice};
 use linux::net::Transport;
 use linux::notify::{Stage, notify};
 use linux::signal::{Signal, Signals};
-use linux::{limits, net, ring};
+use linux::{file, limits, net, ring};
 use service::any::Any;
 use shard::engine::uring;
 use shard::meter::Board;
 use shard::plan::{Control, EngineError, Listen, Plan, Running};
 
 use crate::config::{Config, Engine};
-use crate::cores::{self, Choice};
-use crate::failure::{Failure, warn};
 use crate::lock::{self, Locks};
 use crate::loops;
 use crate::memory;
@@ -34,7 +33,7 @@ use crate::url::{Kind, Url};
 /// Ports are not asked for: one that is taken is no mistake of the file, and often taken by the server that is to be
 /// restarted with it.
 pub(crate) fn check(config: &Config) -> Result<String, Failure> {
-    let choice = cores::choose(&config.cores, config.shards)?;
+    let choice = cpu::choose(&config.cores, config.shards).map_err(Failure::usage_of)?;
     check_report(config)?;
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
@@ -44,14 +43,14 @@ pub(crate) fn check(config: &Config) -> Result<String, Failure> {
     let listeners = table::counted(config.listen.len(), "listener");
     let shards = table::counted(choice.cores.len(), "shard");
     let cores = if choice.cores.len() == 1 { "core" } else { "cores" };
-    Ok(format!("ok: {listeners}, {shards} on {cores} {}\n", cores::list(&choice.cores)))
+    Ok(format!("ok: {listeners}, {shards} on {cores} {}\n", cpu::list(&choice.cores)))
 }
 
 /// Serves until a signal ends it, then drains and reports. Errors: why it could not start.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // Before the first thread: threads inherit the mask, and one without it would be killed by the signal.
     let signals = Signals::block(Signal::ALL)?;
-    let choice = cores::choose(&config.cores, config.shards)?;
+    let choice = cpu::choose(&config.cores, config.shards).map_err(Failure::usage_of)?;
     check_report(config)?;
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::raise_nofile()?.soft)?;
@@ -142,8 +141,7 @@ fn check_descriptors(config: &Config, shards: usize, have: u64) -> Result<(), Fa
 /// A report that could not be written is better known now than at the end.
 fn check_report(config: &Config) -> Result<(), Failure> {
     let Some(path) = &config.report else { return Ok(()) };
-    let home = path.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if path.is_dir() || !home.is_dir() {
+    if !file::has_place(path) {
         let what = format!("the report cannot be written to {}", path.display());
         return Err(Failure::usage(what).cure("`--report FILE` in a directory that exists"));
     }
@@ -180,7 +178,7 @@ impl Manager {
         let is_there = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
         let complaint = notify(stage).err().filter(|_| is_there).map(|error| error.to_string());
         if let Some(new) = complaint.as_ref().filter(|_| complaint != self.complaint) {
-            warn(new);
+            warn(PROGRAM, new);
         }
         self.complaint = complaint;
     }
@@ -192,7 +190,7 @@ fn wait(config: &Config, signals: &Signals, running: &Running) -> Result<(), Fai
         let report = Report::live(running.board());
         match &config.report {
             Some(path) => {
-                report.write(path).unwrap_or_else(|why| warn(&format!("{}: {why}", path.display())))
+                report.write(path).unwrap_or_else(|why| warn(PROGRAM, &format!("{}: {why}", path.display())))
             }
             None => table::say(&report.json()),
         }
@@ -223,6 +221,9 @@ fn finish(config: &Config, report: &Report) -> Result<(), Failure> {
         None => Ok(()),
     }
 }
+
+/// Who warns.
+const PROGRAM: &str = env!("CARGO_BIN_NAME");
 
 /// What signals to end within this time are: one, sent to the process and to its group, as timeout(1) does.
 const SAME: Duration = Duration::from_millis(100);

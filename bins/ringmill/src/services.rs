@@ -7,8 +7,8 @@ use service::{http, relay, udp_echo};
 
 use crate::caps::Caps;
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::url::{Form, Kind, Relay, Url};
+use linux::console::Failure;
 
 /// What all shards serve, in the order of the listeners. Errors: those of [`Caps::ask`], whose answer an admin page shows.
 pub(crate) fn of(config: &Config) -> Result<Arc<any::Config>, Failure> {

@@ -2,13 +2,13 @@
 //!
 //! Plain words in plain columns; the only decoration is a bold first line where a terminal reads it.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use shard::plan::SeatInfo;
 
-use crate::failure::Failure;
 use crate::url::{Form, Kind, Relay, Url};
+use linux::console;
 
 /// What is said at the start.
 pub(crate) struct Start<'a> {
@@ -114,22 +114,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Prints `text`, which was asked for, on standard output. A reader that has gone (`| head`) wanted no more. Errors: it could
-/// not be written, to a full disk for one.
-pub(crate) fn tell(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
-            let failure = Failure::runtime(format!("standard output: {why}"));
-            Err(failure.cure("somewhere else to write to"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The same while serving: an answer that cannot be written is no reason to stop.
+/// Prints `text` while serving: what cannot be written is no reason to stop.
 pub(crate) fn say(text: &str) {
-    let _ = tell(text);
+    let _ = console::tell(text);
 }
 
 /// The same under a headline, which a terminal shows in bold.

@@ -2,12 +2,15 @@
 //!
 //! Never moves another thread than the caller's. Reads sched_getaffinity(2) and sysfs; the parsers are pure.
 
+mod choice;
 mod quota;
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use choice::{Choice, Shards, choose};
 pub use quota::quota;
 
 use crate::error::Error;
@@ -56,6 +59,16 @@ impl FromStr for CoresSpec {
             "all" => Ok(CoresSpec::All),
             "physical" => Ok(CoresSpec::Physical),
             list => parse_list(list).map(CoresSpec::List),
+        }
+    }
+}
+
+impl fmt::Display for CoresSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CoresSpec::All => f.write_str("all"),
+            CoresSpec::Physical => f.write_str("physical"),
+            CoresSpec::List(cores) => f.write_str(&list(cores)),
         }
     }
 }
@@ -124,6 +137,17 @@ pub fn parse_list(text: &str) -> Result<Vec<usize>, Error> {
     Ok(cores)
 }
 
+/// Cores as the kernel writes them: `0,2-5`. Order is kept.
+pub fn list(cores: &[usize]) -> String {
+    let runs = cores.chunk_by(|core, next| core + 1 == *next);
+    let words = runs.map(|run| match run {
+        [core] => core.to_string(),
+        [first, .., last] => format!("{first}-{last}"),
+        [] => String::new(),
+    });
+    words.collect::<Vec<_>>().join(",")
+}
+
 /// The hardware threads that share the physical core of `core`, itself included.
 fn siblings(core: usize) -> Vec<usize> {
     siblings_under(Path::new("/sys/devices/system/cpu"), core)
@@ -155,6 +179,13 @@ mod tests {
         check("0,2-5", &[0, 2, 3, 4, 5]);
         check("7,1-2\n", &[7, 1, 2]);
         check("1023", &[1023]);
+    }
+
+    #[test]
+    fn cores_are_written_as_the_kernel_writes_them() {
+        assert_eq!(list(&[]), "");
+        assert_eq!(list(&[3]), "3");
+        assert_eq!(list(&[0, 1, 2, 4, 6, 7]), "0-2,4,6-7");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::cpu::list;
+
 /// Why a call of this crate failed, with the numbers that help to repair it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,12 +31,20 @@ pub enum Error {
         what: String,
     },
     /// The core does not exist, or the process may not run there.
-    #[error("core {core} is not among the allowed cores {}", cpu_list(allowed))]
+    #[error("core {core} is not among the allowed cores {}", list(allowed))]
     NoSuchCore {
         /// The core that was asked for.
         core: usize,
         /// The cores on which the asking thread may run, ascending.
         allowed: Vec<usize>,
+    },
+    /// More shards than cores.
+    #[error("{shards} shards need {shards} cores and there {}: {}", are(cores.len()), list(cores))]
+    TooFewCores {
+        /// The shards that were asked for.
+        shards: usize,
+        /// The cores that there are for them.
+        cores: Vec<usize>,
     },
     /// A list of cores that cannot be read.
     #[error("`{text}` is not a list of cores: {why}")]
@@ -91,7 +101,8 @@ impl Error {
             Error::Permission { .. } => {
                 Some("another user, or, where it is about an address, a port from 1024 upwards".into())
             }
-            Error::NoSuchCore { allowed, .. } => Some(format!("`--cores {}`", cpu_list(allowed))),
+            Error::NoSuchCore { allowed, .. } => Some(format!("`--cores {}`", list(allowed))),
+            Error::TooFewCores { cores, .. } => Some(format!("`--shards {}`", cores.len())),
             Error::CoreList { .. } => Some("`--cores all`, `--cores physical` or `--cores 0,2-5`".into()),
             Error::NofileShort { need, .. } => Some(format!("`ulimit -n {need}`, or fewer connections")),
             Error::InboxesMax { max } => Some(format!("at most {max} shards")),
@@ -127,21 +138,8 @@ impl Error {
     }
 }
 
-/// Cores as the kernel writes them: `0,2-5`.
-pub(crate) fn cpu_list(cores: &[usize]) -> String {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for &core in cores {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == core => *last = core,
-            _ => runs.push((core, core)),
-        }
-    }
-    let words = runs.iter().map(
-        |&(first, last)| {
-            if first == last { first.to_string() } else { format!("{first}-{last}") }
-        },
-    );
-    words.collect::<Vec<_>>().join(",")
+fn are(count: usize) -> String {
+    format!("{} {count}", if count == 1 { "is" } else { "are" })
 }
 
 #[cfg(test)]
@@ -188,12 +186,5 @@ mod tests {
         check(Error::InboxesMax { max: 4096 }, "4096 shards");
         check(Error::NofileShort { have: 64, need: 4096 }, "ulimit -n 4096");
         assert_eq!(Error::os("x", io::Error::from_raw_os_error(libc::EIO)).cure(), None);
-    }
-
-    #[test]
-    fn cores_are_written_as_the_kernel_writes_them() {
-        assert_eq!(cpu_list(&[]), "");
-        assert_eq!(cpu_list(&[3]), "3");
-        assert_eq!(cpu_list(&[0, 1, 2, 4, 6, 7]), "0-2,4,6-7");
     }
 }

@@ -5,9 +5,11 @@
 //! zero-copy send: until its notification). It knows nothing of shards, services or protocols.
 
 pub mod clock;
+pub mod console;
 pub mod counting_alloc;
 pub mod cpu;
 pub mod error;
+pub mod file;
 pub mod heap;
 pub mod limits;
 pub mod net;

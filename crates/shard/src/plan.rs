@@ -1,6 +1,7 @@
 //! What an engine is to run, and the handles to what it runs. Checked whole before the first thread starts.
 
 use crate::meter::{Board, Snapshot};
+use linux::console::Failure;
 use linux::ring::{Features, Tier};
 use linux::wake::Parker;
 use std::net::SocketAddr;
@@ -246,4 +247,14 @@ pub enum EngineError {
     /// A plan that cannot be.
     #[error("{0}")]
     Plan(String),
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        match error {
+            EngineError::Ring(error) => Failure::runtime(error.to_string()).cure_if(error.cure()),
+            EngineError::Linux(error) => error.into(),
+            EngineError::Plan(what) => Failure::usage(what).cure("`--help`"),
+        }
+    }
 }

@@ -5,18 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use linux::cpu::{self, CoresSpec};
-
-use crate::failure::Failure;
-use crate::table::counted;
-
-/// The cores as typed: `all`, `physical` or a list.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Cores(CoresSpec);
+use super::{CoresSpec, quota};
+use crate::error::Error;
 
 /// The number of shards as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shards {
+pub enum Shards {
     /// One on each core, or fewer where the cgroup grants less time.
     Auto,
     /// So many.
@@ -25,81 +19,47 @@ pub(crate) enum Shards {
 
 /// The cores that get a shard each, and what to tell the user about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub struct Choice {
     /// At least one, each once.
-    pub(crate) cores: Vec<usize>,
+    pub cores: Vec<usize>,
     /// One line, if there is something to know.
-    pub(crate) warning: Option<String>,
+    pub warning: Option<String>,
 }
 
-/// Asks the kernel and chooses. Errors: a core that is not allowed, more shards than cores.
-pub(crate) fn choose(cores: &Cores, shards: Shards) -> Result<Choice, Failure> {
-    let found = cores.0.resolve().map_err(Failure::usage_of)?;
-    choose_among(found, cores, shards, cpu::quota())
+/// Asks the kernel and chooses.
+///
+/// Errors: `Error::NoSuchCore` for a core that is not allowed, `Error::TooFewCores` for more shards than cores.
+pub fn choose(cores: &CoresSpec, shards: Shards) -> Result<Choice, Error> {
+    choose_among(cores.resolve()?, cores, shards, quota())
 }
 
 fn choose_among(
     mut found: Vec<usize>,
-    cores: &Cores,
+    cores: &CoresSpec,
     shards: Shards,
     quota: Option<f64>,
-) -> Result<Choice, Failure> {
+) -> Result<Choice, Error> {
     if let Shards::Count(count) = shards {
         let count = usize::from(count);
         if count > found.len() {
-            let are = if found.len() == 1 { "is" } else { "are" };
-            let what = format!(
-                "{count} shards need {count} cores and there {are} {}: {}",
-                found.len(),
-                list(&found)
-            );
-            return Err(Failure::usage(what).cure(format!("`--shards {}`", found.len())));
+            return Err(Error::TooFewCores { shards: count, cores: found });
         }
         found.truncate(count);
     }
     let Some(quota) = quota.filter(|quota| *quota < found.len() as f64) else {
         return Ok(Choice { cores: found, warning: None });
     };
+    let counted = |count: usize| format!("{count} shard{}", if count == 1 { "" } else { "s" });
     let granted = format!("the cgroup (cpu.max) grants the time of {quota} cores");
-    if shards != Shards::Auto || matches!(cores.0, CoresSpec::List(_)) {
-        let warning =
-            format!("{granted}, fewer than the {} asked for: expect stalls", counted(found.len(), "shard"));
+    if shards != Shards::Auto || matches!(cores, CoresSpec::List(_)) {
+        let warning = format!("{granted}, fewer than the {} asked for: expect stalls", counted(found.len()));
         return Ok(Choice { cores: found, warning: Some(warning) });
     }
     // Rounded down: a shard more than there is time for would be stopped by the cgroup in the middle of a turn.
     let before = found.len();
     found.truncate((quota as usize).max(1));
-    let warning = format!("{granted} of {before}: {}", counted(found.len(), "shard"));
+    let warning = format!("{granted} of {before}: {}", counted(found.len()));
     Ok(Choice { cores: found, warning: Some(warning) })
-}
-
-/// Cores as the kernel writes them: `0,2-5`. Order is kept.
-pub(crate) fn list(cores: &[usize]) -> String {
-    let runs = cores.chunk_by(|core, next| core + 1 == *next);
-    let words = runs.map(|run| match run {
-        [core] => core.to_string(),
-        [first, .., last] => format!("{first}-{last}"),
-        [] => String::new(),
-    });
-    words.collect::<Vec<_>>().join(",")
-}
-
-impl FromStr for Cores {
-    type Err = linux::Error;
-
-    fn from_str(text: &str) -> Result<Cores, linux::Error> {
-        text.parse().map(Cores)
-    }
-}
-
-impl fmt::Display for Cores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            CoresSpec::All => f.write_str("all"),
-            CoresSpec::Physical => f.write_str("physical"),
-            CoresSpec::List(cores) => f.write_str(&list(cores)),
-        }
-    }
 }
 
 impl FromStr for Shards {
@@ -129,11 +89,12 @@ mod tests {
 
     #[test]
     fn shards_take_the_first_of_the_cores_and_never_more_than_there_are() {
-        let choose = |count| choose_among(vec![0, 2, 3], &Cores::default(), Shards::Count(count), None);
+        let choose = |count| choose_among(vec![0, 2, 3], &CoresSpec::default(), Shards::Count(count), None);
         assert_eq!(choose(2).expect("two of three").cores, [0, 2]);
-        let failure = choose(4).expect_err("four of three").to_string();
+        let error = choose(4).expect_err("four of three");
+        let failure = error.to_string();
         assert!(failure.contains("4 shards need 4 cores and there are 3: 0,2-3"), "{failure}");
-        assert!(failure.contains("`--shards 3`"), "{failure}");
+        assert_eq!(error.cure().as_deref(), Some("`--shards 3`"));
     }
 
     #[test]
@@ -154,7 +115,7 @@ mod tests {
     #[test]
     fn cores_and_shards_are_written_as_they_are_read() {
         for text in ["all", "physical", "0", "0,2-5", "3,1-2"] {
-            assert_eq!(text.parse::<Cores>().expect(text).to_string(), text);
+            assert_eq!(text.parse::<CoresSpec>().expect(text).to_string(), text);
         }
         for text in ["auto", "1", "4096"] {
             assert_eq!(text.parse::<Shards>().expect(text).to_string(), text);
