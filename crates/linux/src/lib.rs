@@ -12,6 +12,7 @@ pub mod error;
 pub mod file;
 pub mod heap;
 pub mod limits;
+pub mod machine;
 pub mod net;
 pub mod notify;
 pub mod pool;
@@ -27,8 +28,8 @@ pub use error::Error;
 /// The error numbers that engines tell apart (errno(3)).
 pub mod errno {
     pub use libc::{
-        EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EMFILE,
-        ENFILE, ENOBUFS, ENOMEM,
+        EADDRINUSE, EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINTR, EINVAL,
+        EMFILE, ENFILE, ENOBUFS, ENOMEM,
     };
 }
 

@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::fs;
+use std::ops::RangeInclusive;
 
 use crate::error::Error;
 
@@ -131,6 +132,19 @@ pub fn somaxconn() -> Option<u64> {
     fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
 }
 
+/// The local ports that the kernel gives out by itself, both ends included (`net.ipv4.ip_local_port_range`, ip(7); IPv6 has
+/// the same): one source address has no more connections than that to one peer. `None` where nobody says.
+#[must_use]
+pub fn local_ports() -> Option<RangeInclusive<u16>> {
+    parse_ports(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
+}
+
+fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let mut ends = text.split_whitespace().map(str::parse);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    (first <= last).then_some(first..=last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +168,16 @@ mod tests {
     #[test]
     fn the_running_kernel_has_a_version() {
         assert!(kernel_version().expect("uname(2) cannot fail here").major >= 4);
+    }
+
+    #[test]
+    fn the_range_of_local_ports_has_two_ends() {
+        assert_eq!(parse_ports("32768\t60999\n"), Some(32768..=60999));
+        assert_eq!(parse_ports("1024\t1024\n").map(|ports| ports.len()), Some(1));
+        for wrong in ["", "32768", "60999 32768", "1 65536", "a b"] {
+            assert_eq!(parse_ports(wrong), None, "{wrong}");
+        }
+        assert!(local_ports().is_some_and(|ports| !ports.is_empty()));
     }
 
     #[test]
