@@ -1,19 +1,66 @@
 //! Files that programs leave behind: replaced whole, and known to be writable before there is something to write.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Replaces the file at `path` in one step, so that a reader never sees half of it. What is no regular file (a pipe, a
-/// terminal) is written to instead. Errors: as of write(2) and rename(2); nothing is left beside it then.
-pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return fs::write(path, content);
+/// A file that is written little by little, and takes the place of the one at its path when it is complete. Dropped before, it is
+/// removed, and what was there stays.
+#[derive(Debug)]
+pub struct Draft {
+    file: File,
+    path: PathBuf,
+    /// Where it is meanwhile; `None` for what is no regular file (a pipe, a terminal), which is written to at once.
+    beside: Option<PathBuf>,
+}
+
+impl Draft {
+    /// Of the file at `path`. Errors: as of open(2).
+    pub fn of(path: &Path) -> io::Result<Draft> {
+        let is_regular = fs::metadata(path).map_or(true, |found| found.is_file());
+        let beside = is_regular.then(|| beside(path));
+        let file = match &beside {
+            Some(beside) => File::create(beside)?,
+            None => File::options().write(true).open(path)?,
+        };
+        Ok(Draft { file, path: path.into(), beside })
     }
-    let beside = beside(path);
-    fs::write(&beside, content).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
-        fs::remove_file(&beside).ok();
-    })
+
+    /// It is complete. Errors: as of rename(2).
+    pub fn keep(mut self) -> io::Result<()> {
+        match &self.beside {
+            Some(beside) => fs::rename(beside, &self.path)?,
+            None => return Ok(()),
+        }
+        self.beside = None;
+        Ok(())
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            fs::remove_file(beside).ok();
+        }
+    }
+}
+
+/// Replaces the file at `path` in one step, so that a reader never sees half of it. Errors: as of open(2), write(2) and rename(2);
+/// nothing is left beside it then.
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut draft = Draft::of(path)?;
+    draft.write_all(content.as_ref())?;
+    draft.keep()
 }
 
 /// Whether `path` could be the name of a file: it is no directory, and lies in one that exists. Rights are not asked for.
@@ -43,6 +90,10 @@ mod tests {
             replace(&path, text).expect("write");
             assert_eq!(fs::read_to_string(&path).expect("read"), text);
         }
+        let mut half = Draft::of(&path).expect("open");
+        half.write_all(b"ha").expect("write");
+        drop(half);
+        assert_eq!(fs::read_to_string(&path).expect("read"), "short");
         assert_eq!(fs::read_dir(&home).expect("list").count(), 1);
         let nowhere = home.join("missing/report.json");
         assert!(!has_place(&nowhere) && !has_place(&home));
