@@ -30,3 +30,4 @@ pub use limits::{HEADERS_MAX, Limits, METHOD_BYTES_MAX};
 pub use refusal::Refusal;
 pub use scan::Scan;
 pub use status::Status;
+pub use token::{is_field_value, is_token};

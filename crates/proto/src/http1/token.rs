@@ -5,14 +5,19 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
-/// Whether `text` is a token: at least one byte, all of them tchar.
-pub(super) fn is_token(text: &[u8]) -> bool {
+/// Whether `text` is a token (RFC 9110 section 5.6.2): at least one byte, all of them tchar.
+pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
 }
 
 /// field-vchar, space and tab: the bytes of header values. Bytes of 0x80 and more are opaque (obs-text).
 pub(super) const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Whether `text` can be the value of a field (RFC 9110 section 5.5). White space at its ends is not looked at.
+pub fn is_field_value(text: &[u8]) -> bool {
+    text.iter().all(|&byte| is_value_byte(byte))
 }
 
 /// Whether `byte` is optional white space (OWS): space or tab.
