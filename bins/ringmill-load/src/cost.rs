@@ -1,0 +1,75 @@
+//! What the measured time cost the generator, and where it ran: differences of what the meters and the kernel count.
+
+use linux::console::Failure;
+use linux::limits;
+use shard::meter::{Board, Snapshot};
+use shard::plan::{Running, SeatInfo};
+use stats::outcome::{Cost, Environment};
+
+/// The meters of all seats at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading(Vec<Snapshot>);
+
+impl Reading {
+    /// Now.
+    pub(crate) fn take(board: &Board) -> Reading {
+        Reading((0..board.seats()).map(|seat| board.snapshot(seat)).collect())
+    }
+
+    /// Connections that are open.
+    pub(crate) fn held(&self) -> u64 {
+        self.0.iter().map(|seat| seat.connections).sum()
+    }
+
+    /// What was spent from `self` to `end`, which lies `ns` later.
+    pub(crate) fn cost(&self, end: &Reading, ns: u64, seats: &[SeatInfo]) -> Cost {
+        let between = |field: fn(&Snapshot) -> u64| {
+            self.0.iter().zip(&end.0).map(move |(begin, end)| field(end).saturating_sub(field(begin)))
+        };
+        let spun = between(|seat| seat.spun_ns);
+        // The meter's busy time has what was spun in it.
+        let worked: Vec<u64> =
+            between(|seat| seat.busy_ns).zip(spun).map(|(busy, spun)| busy.saturating_sub(spun)).collect();
+        let most = worked.iter().copied().max().unwrap_or(0);
+        Cost {
+            cores: seats.iter().map(|seat| seat.core.map(|core| core as u64)).collect(),
+            cpu_ns: worked.iter().sum(),
+            spun_ns: between(|seat| seat.spun_ns).sum(),
+            busy_max: (most as f64 / ns.max(1) as f64).min(1.0),
+            enters: Some(between(|seat| seat.enters).sum()),
+        }
+    }
+}
+
+/// Where the load of `running` runs.
+pub(crate) fn environment(running: &Running) -> Result<Environment, Failure> {
+    Ok(Environment {
+        kernel: limits::kernel_release()?,
+        cpus: linux::cpu::allowed()?.len() as u64,
+        ring_tier: running.seats().first().map_or(String::new(), |seat| seat.features.tier.to_string()),
+        command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        program: concat!("ringmill-load ", env!("CARGO_PKG_VERSION")).into(),
+        ..Environment::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_spun_is_no_work_and_the_busiest_seat_is_told_of() {
+        let seat = |busy_ns, spun_ns, enters, connections| Snapshot {
+            busy_ns,
+            spun_ns,
+            enters,
+            connections,
+            ..Snapshot::default()
+        };
+        let begin = Reading(vec![seat(100, 50, 7, 1), seat(0, 0, 0, 1)]);
+        let end = Reading(vec![seat(1_000, 450, 10, 3), seat(900, 100, 1, 4)]);
+        let cost = begin.cost(&end, 1_000, &[]);
+        assert_eq!((cost.cpu_ns, cost.spun_ns, cost.enters), (500 + 800, 400 + 100, Some(4)));
+        assert_eq!((cost.busy_max, end.held()), (0.8, 7));
+    }
+}

@@ -1,0 +1,77 @@
+//! The files of a result. Each takes the place of an older one whole, or not at all.
+
+use std::fmt::Display;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use linux::clock::Clock;
+use linux::console::{Failure, tell};
+use linux::file::{self, Draft};
+use stats::hlog::Writer;
+use stats::interval::Interval;
+use stats::outcome::Outcome;
+use stats::{csv, hgrm};
+
+use crate::args::Output;
+
+/// Writes what was asked for of a result, the interval log and the distribution apart, which need what is not in it. Errors: the
+/// first file that could not be written; the others are written all the same.
+pub(crate) fn write(outcome: &Outcome, output: &Output) -> Result<(), Failure> {
+    let json = output.json.as_deref().map(|path| put(path, &json(outcome)));
+    let csv = output.csv.as_deref().map(|path| put(path, &csv::series(&outcome.series)));
+    [json, csv].into_iter().flatten().collect()
+}
+
+/// Writes the distribution of all response times, if it was asked for.
+pub(crate) fn distribution(output: &Output, whole: &Interval) -> Result<(), Failure> {
+    output.hgrm.as_deref().map_or(Ok(()), |path| put(path, &hgrm::text(&whole.response)))
+}
+
+/// Whether the JSON goes to standard output, so that nothing else may.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The result as it stands in its file, with a line end.
+fn json(outcome: &Outcome) -> String {
+    serde_json::to_string_pretty(outcome).expect("numbers under names are JSON") + "\n"
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Failure> {
+    if is_stdout(path) { tell(text) } else { file::replace(path, text).map_err(|why| wrong(path, why)) }
+}
+
+/// What went wrong with a file.
+pub(crate) fn wrong(path: &Path, why: impl Display) -> Failure {
+    Failure::runtime(format!("{}: {why}", path.display()))
+}
+
+/// The interval log of a load that runs.
+pub(crate) struct Log<'a> {
+    path: &'a Path,
+    writer: Writer<BufWriter<Draft>>,
+}
+
+impl<'a> Log<'a> {
+    /// Opens it. Errors: the file cannot be made.
+    pub(crate) fn begin(path: &'a Path) -> Result<Log<'a>, Failure> {
+        let program = concat!("ringmill-load ", env!("CARGO_PKG_VERSION"));
+        let open = || Writer::begin(BufWriter::new(Draft::of(path)?), program, Clock::unix_seconds() as f64);
+        Ok(Log { path, writer: open().map_err(|why| wrong(path, why))? })
+    }
+
+    /// Writes a step.
+    pub(crate) fn step(&mut self, step: &Interval) -> Result<(), Failure> {
+        self.writer.step(step).map_err(|why| wrong(self.path, why))
+    }
+
+    /// The load is over.
+    pub(crate) fn keep(self) -> Result<(), Failure> {
+        let keep = || {
+            let mut file = self.writer.end()?;
+            file.flush()?;
+            file.into_inner().map_err(|error| error.into_error())?.keep()
+        };
+        keep().map_err(|why| wrong(self.path, why))
+    }
+}

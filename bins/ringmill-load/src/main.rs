@@ -1,0 +1,53 @@
+//! The `ringmill-load` program: flags to a load, a load to shards, what they saw to a result and a verdict.
+//!
+//! No logic of its own about bytes, schedules or statistics: that is in the crates below.
+#![forbid(unsafe_code)]
+
+mod args;
+mod config;
+mod cost;
+mod files;
+mod merge;
+mod progress;
+mod request;
+mod room;
+mod run;
+mod steps;
+mod target;
+mod url;
+mod wire;
+mod words;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use args::Asked;
+use config::Config;
+use linux::console::{Failure, tell};
+use stats::summary;
+
+fn main() -> ExitCode {
+    answer().unwrap_or_else(|failure| failure.tell(env!("CARGO_BIN_NAME")))
+}
+
+fn answer() -> Result<ExitCode, Failure> {
+    match args::read(std::env::args_os())? {
+        Asked::Run(run) => measure(*run),
+        Asked::Merge(merge) => merge::merge(&merge).map(|()| ExitCode::SUCCESS),
+        Asked::Show(text) => tell(&text).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// One load, its files and its verdict, which is the exit code.
+fn measure(run: args::Run) -> Result<ExitCode, Failure> {
+    let config = Config::of(run)?;
+    let outcome = run::run(&config)?;
+    let summary = summary::text(&outcome);
+    if config.output.json.as_deref().is_some_and(files::is_stdout) {
+        let _ = std::io::stderr().write_all(summary.as_bytes());
+    } else {
+        tell(&summary)?;
+    }
+    files::write(&outcome, &config.output)?;
+    Ok(ExitCode::from(outcome.exit_code()))
+}
