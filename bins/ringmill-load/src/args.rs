@@ -20,6 +20,10 @@ use crate::words::{self, Header, Rate, Sources, Steps};
 pub(crate) enum Asked {
     /// One load for one time.
     Run(Box<Run>),
+    /// Results as a page.
+    Report(Report),
+    /// Two results beside each other.
+    Compare(Compare),
     /// Histograms of several files into one.
     Merge(Merge),
     /// Show the help or the version.
@@ -40,6 +44,8 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<Run>),
+    Report(Report),
+    Compare(Compare),
     Merge(Merge),
 }
 
@@ -94,8 +100,8 @@ pub(crate) struct When {
     /// Arrivals that may wait for a connection, over all shards; further ones are given up and counted
     #[arg(long, value_name = "N", default_value = "1M", value_parser = words::count, conflicts_with = "closed")]
     pub(crate) waiting_max: u32,
-    /// Seed of the arrivals and the payloads: the same seed is the same load [default: a new one, which the result names]
-    #[arg(long, value_name = "N")]
+    /// Seed of the arrivals and the payloads: the same seed is the same load [0 to 2^53-1; default: a new one, which the result names]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     pub(crate) seed: Option<u64>,
 }
 
@@ -196,6 +202,44 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
 }
 
+/// Write results as one page with plots that needs no network: the same results give the same page.
+#[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub(crate) struct Report {
+    /// Results that --json wrote; each but the first is compared with the first
+    #[arg(value_name = "FILE", required = true, num_args = 1..)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the page goes; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Say in what the second result differs from the first, and how sure that is.
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub(crate) struct Compare {
+    /// A result that --json wrote, or several of the same load with commas between: one run alone does not say how much runs differ
+    #[arg(value_name = "A.json,..", value_parser = runs)]
+    pub(crate) first: Runs,
+    /// What to hold against it
+    #[arg(value_name = "B.json,..", value_parser = runs)]
+    pub(crate) second: Runs,
+    /// A page of all of them with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Files of several runs of one load.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs(pub(crate) Vec<PathBuf>);
+
+fn runs(word: &str) -> Result<Runs, String> {
+    match word.split(',').any(str::is_empty) {
+        true => Err("a file has no name".into()),
+        false => Ok(Runs(word.split(',').map(PathBuf::from).collect())),
+    }
+}
+
 /// Join interval logs of several runs or machines: bucket to bucket, so that a percentile of the sum is that of all samples.
 #[derive(Debug, Args)]
 #[command(after_help = MERGE_EXAMPLES)]
@@ -256,6 +300,8 @@ pub(crate) fn word(value: impl ValueEnum) -> String {
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
     match Line::try_parse_from(with_command(words.into_iter().collect())) {
         Ok(Line { command: Command::Run(run) }) => Ok(Asked::Run(run)),
+        Ok(Line { command: Command::Report(report) }) => Ok(Asked::Report(report)),
+        Ok(Line { command: Command::Compare(compare) }) => Ok(Asked::Compare(compare)),
         Ok(Line { command: Command::Merge(merge) }) => Ok(Asked::Merge(merge)),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Show(error.render().to_string())),
@@ -284,6 +330,8 @@ const EXAMPLES: &str = "\
 Examples:
   ringmill-load http://127.0.0.1:8080/ping --rate 20k --duration 30s
   ringmill-load echo://127.0.0.1:7007 --closed --connections 256 --html report.html
+  ringmill-load report run.json -o run.html
+  ringmill-load compare before.json after.json
   ringmill-load merge a.hlog b.hlog -o both.hlog
 
 Exit codes:
@@ -303,6 +351,16 @@ Examples:
 
 Units: times ns us ms s m h; rates and counts k M G (1k is 1,000); bytes KiB MiB GiB (a k alone is 1,024).
 Ctrl-C ends early and still shows and writes what was measured; a second one does not wait.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  ringmill-load report run.json -o run.html
+  ringmill-load report before.json after.json -o both.html";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  ringmill-load compare before.json after.json
+  ringmill-load compare a1.json,a2.json,a3.json b1.json,b2.json,b3.json --html ab.html";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:

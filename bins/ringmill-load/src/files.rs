@@ -10,16 +10,19 @@ use linux::file::{self, Draft};
 use stats::hlog::Writer;
 use stats::interval::Interval;
 use stats::outcome::Outcome;
-use stats::{csv, hgrm};
+use stats::{csv, hgrm, report};
 
 use crate::args::Output;
+use crate::results;
 
 /// Writes what was asked for of a result, the interval log and the distribution apart, which need what is not in it. Errors: the
 /// first file that could not be written; the others are written all the same.
 pub(crate) fn write(outcome: &Outcome, output: &Output) -> Result<(), Failure> {
     let json = output.json.as_deref().map(|path| put(path, &json(outcome)));
     let csv = output.csv.as_deref().map(|path| put(path, &csv::series(&outcome.series)));
-    [json, csv].into_iter().flatten().collect()
+    let html =
+        output.html.as_deref().map(|path| put(path, &report::page(&[(&results::name(path), outcome)])));
+    [json, csv, html].into_iter().flatten().collect()
 }
 
 /// Writes the distribution of all response times, if it was asked for.
@@ -37,7 +40,8 @@ fn json(outcome: &Outcome) -> String {
     serde_json::to_string_pretty(outcome).expect("numbers under names are JSON") + "\n"
 }
 
-fn put(path: &Path, text: &str) -> Result<(), Failure> {
+/// Replaces the file at `path`, or prints the text where that is `-`.
+pub(crate) fn put(path: &Path, text: &str) -> Result<(), Failure> {
     if is_stdout(path) { tell(text) } else { file::replace(path, text).map_err(|why| wrong(path, why)) }
 }
 

@@ -10,6 +10,7 @@ mod files;
 mod merge;
 mod progress;
 mod request;
+mod results;
 mod room;
 mod run;
 mod steps;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
 fn answer() -> Result<ExitCode, Failure> {
     match args::read(std::env::args_os())? {
         Asked::Run(run) => measure(*run),
+        Asked::Report(report) => results::report(&report).map(|()| ExitCode::SUCCESS),
+        Asked::Compare(compare) => results::compare(&compare).map(|()| ExitCode::SUCCESS),
         Asked::Merge(merge) => merge::merge(&merge).map(|()| ExitCode::SUCCESS),
         Asked::Show(text) => tell(&text).map(|()| ExitCode::SUCCESS),
     }

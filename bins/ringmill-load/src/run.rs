@@ -186,7 +186,10 @@ impl Course<'_> {
                     self.over += 1;
                     self.gaps.extend(gaps.iter().map(|gap| (gap.intended_ns, gap.sent_ns)));
                 }
-                Some(News::Stop) if begin.is_none() || self.gate.is_stopped() => return Err(too_early()),
+                Some(News::Stop) if begin.is_none() => return Err(too_early()),
+                Some(News::Stop) if self.gate.is_stopped() => {
+                    return Err(Failure::runtime("told twice to end: what was measured is not kept"));
+                }
                 Some(News::Stop) => {
                     self.gate.stop();
                     self.progress.say("waiting for the last answers");
