@@ -220,6 +220,10 @@ mod tests {
             let p = 1.0 - known_below(1_000_000, statistic);
             assert!((p - level).abs() < 3e-4, "{statistic}: {p}");
         }
+        // 1.5 million samples of eight uniform numbers; the limit would be 0.3520, 0.6427 and 0.9000.
+        for (statistic, below) in [(0.6, 0.3571), (1.0, 0.6453), (1.933, 0.8986)] {
+            assert!((known_below(8, statistic) - below).abs() < 8e-4, "{statistic}");
+        }
         assert_eq!(known_below(10, 0.0), 0.0);
         assert_eq!(uniform(&[0.0, 0.5], 0.0, 1.0), AndersonDarling { statistic: f64::INFINITY, p: 0.0 });
     }

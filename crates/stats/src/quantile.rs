@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(ranks_ci95(6, 0.5), Some([1, 6]));
         assert_eq!(ranks_ci95(5, 0.5), None);
         assert_eq!(ranks_ci95(0, 0.5), None);
+        assert_eq!(ranks_ci95(20, 0.05), None, "there is no lower end");
     }
 
     #[test]
