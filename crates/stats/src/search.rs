@@ -441,6 +441,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_holds_above_one_that_was_rejected_is_not_the_answer() {
+        let mut search = Search::new(Options { ratio: 1.6, ..Options::new(LIMIT_NS, 1_000.0) });
+        let mut at_1500 = [1e6, 3e6, 1e6, 3e6, 1e6].into_iter();
+        let ended = drive(&mut search, |rate| match rate as u64 {
+            1_500 => at_1500.next().unwrap(),
+            ..5_000 => 1e6,
+            _ => 3e6,
+        });
+        let rates: Vec<u64> = search.points.iter().map(|point| point.rate_per_s as u64).collect();
+        assert_eq!((ended, rates), (Ended::Found, vec![1_000, 1_500, 2_400, 6_144]));
+        assert_eq!(search.accepted_per_s(), Some(1_000.0));
+    }
+
+    #[test]
     fn a_server_that_decides_by_a_coin_still_ends() {
         for seed in 0..200 {
             let mut random = Random::new(seed);
