@@ -30,6 +30,6 @@ pub struct SearchPoint {
     pub kept: Vec<bool>,
     /// Whether the rate was accepted.
     pub accepted: bool,
-    /// The curve at this rate: isotonic regression over all runs.
+    /// The curve at this rate: isotonic regression over the medians of the runs.
     pub fitted_ns: Option<f64>,
 }
