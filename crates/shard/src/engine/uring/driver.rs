@@ -348,14 +348,20 @@ impl<R: Ring> Port for Driver<R> {
                 self.push(leg, For::Connect, Op::Connect(sock, to.to));
             }
             Err(error) => {
-                let why = match error {
-                    linux::Error::NofileShort { .. } => LegError::NoRoom,
-                    linux::Error::Os { errno, .. } => leg_error(&errno),
-                    _ => LegError::Os(errno::EADDRNOTAVAIL),
-                };
-                self.news.push_back(News::Failed(leg, why));
+                self.news.push_back(News::Failed(leg, no_socket(&error)));
             }
         }
+    }
+}
+
+/// Why a leg that is to connect got no socket.
+fn no_socket(error: &linux::Error) -> LegError {
+    match error {
+        linux::Error::NofileShort { .. } => LegError::NoRoom,
+        linux::Error::Os { errno, .. } if errno.raw_os_error() == Some(errno::ENFILE) => LegError::NoRoom,
+        linux::Error::Os { errno, .. } => leg_error(errno),
+        linux::Error::AddressInUse { .. } => LegError::Os(errno::EADDRINUSE),
+        _ => LegError::Os(errno::EADDRNOTAVAIL),
     }
 }
 
@@ -372,6 +378,21 @@ pub(super) fn leg_error(error: &io::Error) -> LegError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leg_without_a_socket_says_whether_descriptors_ports_or_the_address_were_wanting() {
+        let os = |errno| linux::Error::Os { what: "socket", errno: io::Error::from_raw_os_error(errno) };
+        let addr = "127.0.0.1:80".parse().expect("an address");
+        for (error, expected) in [
+            (linux::Error::NofileShort { have: 64, need: 65 }, LegError::NoRoom),
+            (os(errno::ENFILE), LegError::NoRoom),
+            (os(errno::ENOBUFS), LegError::Os(errno::ENOBUFS)),
+            (linux::Error::AddressInUse { addr }, LegError::Os(errno::EADDRINUSE)),
+            (linux::Error::NoSuchAddress { addr }, LegError::Os(errno::EADDRNOTAVAIL)),
+        ] {
+            assert_eq!(no_socket(&error), expected, "{error}");
+        }
+    }
 
     #[test]
     fn the_more_starve_the_less_each_gets_and_over_the_budget_nobody_gets_much() {
