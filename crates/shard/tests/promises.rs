@@ -90,7 +90,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-const UPSTREAM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9)), 9);
+const UPSTREAM: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), 9);
 
 fn connect(io: &mut Io<'_, Told>, deadline: Duration) {
     io.connect(&Connect { to: UPSTREAM, from: None, deadline }).expect("there is room for a leg");
@@ -381,15 +381,13 @@ struct Caller {
     sent: Rc<RefCell<Vec<(usize, u64)>>>,
 }
 
-const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), 9);
-
 impl Service for Caller {
     type Session = ();
     type Note = ();
     const INPUT_MAX: usize = 1024;
 
     fn open(&mut self, _: Origin, io: &mut Io<'_, Self>) {
-        let to = Connect { to: SERVER, from: None, deadline: ms(1000) };
+        let to = Connect { to: UPSTREAM, from: None, deadline: ms(1000) };
         self.legs = (0..5).map(|_| io.connect(&to).expect("there is room")).collect();
     }
 
@@ -426,7 +424,7 @@ fn a_leg_knows_when_its_bytes_left_and_a_turn_has_as_many_sends_as_the_plan_says
         let server = || Script::new().expect("hello").send("answer").eof();
         Sim::new(1)
             .plan(plan)
-            .upstream(SERVER, server)
+            .upstream(UPSTREAM, server)
             .run(|_| Caller { legs: Vec::new(), opened: 0, sent: Rc::clone(&sent) })
             .check();
         let mut sent = sent.take();
