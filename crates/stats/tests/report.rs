@@ -100,6 +100,30 @@ fn every_kind_of_result_has_the_charts_that_it_has_points_for() {
 }
 
 #[test]
+fn a_page_is_made_of_the_largest_and_the_smallest_figures_too() {
+    for (ns, per_s) in [(0, 0.0), (1, f64::MIN_POSITIVE), (u64::MAX, f64::MAX), (5, -1.0)] {
+        let mut outcome = search();
+        (outcome.began_unix_s, outcome.measured_ns, outcome.asked.duration_ns) = (ns, ns, ns);
+        (outcome.rate.target_per_s, outcome.rate.achieved_per_s) = (Some(per_s), per_s);
+        let response = &mut outcome.latency.response;
+        (response.count, response.p99_ns, response.ci95.p99_ns) = (ns, Some(ns), Some([ns, ns]));
+        response.curve.iter_mut().for_each(|point| (point.value_ns, point.quantile) = (ns, per_s));
+        outcome.series.truncate(3);
+        for step in &mut outcome.series {
+            (step.to_ns, step.answered, step.errors, step.connections) = (ns, ns, ns, ns);
+            (step.p50_ns, step.max_ns, step.send_lag_p99_ns) = (Some(ns), Some(ns), Some(ns));
+        }
+        let found = outcome.search.as_mut().unwrap();
+        (found.rate_per_s, found.ci95_per_s) = (Some(per_s), Some([per_s, -per_s]));
+        for point in &mut found.points {
+            (point.rate_per_s, point.fitted_ns, point.runs_ns) = (per_s, Some(ns as f64), vec![Some(ns)]);
+        }
+        let page = page(&[("a", &outcome), ("b", &outcome), ("c", &calm())]);
+        assert!(!page.contains("NaN") && !page.contains(",inf") && page.len() < 1_000_000, "{ns} {per_s}");
+    }
+}
+
+#[test]
 fn a_verdict_stands_there_in_words_with_its_reasons() {
     let mut outcome = calm();
     for (state, word) in [(State::Valid, "valid"), (State::Degraded, "degraded"), (State::Invalid, "invalid")]
@@ -171,7 +195,8 @@ fn what_cannot_be_compared_is_one_warning_and_no_table() {
         change(&mut other);
         compare(std::slice::from_ref(&calm), &[other])
     };
-    let table: [(fn(&mut Outcome), &str); 3] = [
+    type Spoil = fn(&mut Outcome);
+    let table: [(Spoil, &str); 3] = [
         (|other| other.asked.protocol = "echo".to_string(), "protocol http against echo"),
         (|other| other.schema += 1, "schema 1 against 2"),
         (|other| other.command = stats::outcome::Command::Hold, "a run against a hold"),
@@ -182,7 +207,7 @@ fn what_cannot_be_compared_is_one_warning_and_no_table() {
         assert_eq!(compared.text(), format!("warning: these results cannot be compared: {why}\n"));
     }
     assert_eq!(
-        compare(&[], &[calm.clone()]).warnings,
+        compare(&[], std::slice::from_ref(&calm)).warnings,
         ["these results cannot be compared: one side has no run"]
     );
     let loads = other(|other| other.asked.connections = 128);

@@ -51,18 +51,20 @@ pub struct Tick {
 }
 
 impl Axis {
-    /// An axis whose range holds `values` (those that are finite) and ends at round numbers. A linear one begins at 0 unless a value
-    /// is below it; a percentile one begins at 0 and ends at the highest share that is below 1.
+    /// An axis whose range holds `values` (those within 1e300) and ends at round numbers. A linear one begins at 0 unless a value
+    /// is below it; a logarithmic one is at least a decade long and holds what is above 0; a percentile one begins at 0 and ends at
+    /// the highest share that is below 1.
     pub fn fit(label: &str, scale: Scale, unit: Unit, values: impl IntoIterator<Item = f64>) -> Axis {
-        let lowest = if scale == Scale::Log { f64::MIN_POSITIVE } else { f64::MIN };
-        let highest = if scale == Scale::Percentile { 1.0 - 1e-12 } else { f64::MAX };
+        // Beyond these, arithmetic with ranges leaves what a number can hold.
+        let lowest = if scale == Scale::Log { 1e-300 } else { -1e300 };
+        let highest = if scale == Scale::Percentile { 1.0 - 1e-12 } else { 1e300 };
         let [low, high] = values
             .into_iter()
             .filter(|value| (lowest..=highest).contains(value))
             .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| [low.min(value), high.max(value)]);
         let none = low > high;
         let range = match scale {
-            Scale::Linear if none || low == high && low == 0.0 => [0.0, 1.0],
+            Scale::Linear if none || low.abs().max(high.abs()) < 1e-300 => [0.0, 1.0],
             Scale::Linear => {
                 let (low, high) = (low.min(0.0), high.max(0.0));
                 let step = step(unit, (high - low) / 5.0);
@@ -70,8 +72,12 @@ impl Axis {
             }
             Scale::Log if none => [1.0, 10.0],
             Scale::Log => {
-                let (low, high) = (round_down(low), round_up(high));
-                if low < high { [low, high] } else { [round_down(low * 0.9), round_up(high * 1.1)] }
+                let (mut low, mut high) = (round_down(low), round_up(high));
+                // Less than a decade would show noise as if it were something.
+                while high / low < 9.99 {
+                    (low, high) = (round_down(low / 2.0), round_up(high * 2.0));
+                }
+                [low, high]
             }
             Scale::Percentile if none => [0.0, 0.99],
             Scale::Percentile => [0.0, high.max(0.9)],
@@ -106,8 +112,8 @@ impl Axis {
         if value == 0.0 || self.unit == Unit::Share {
             return self.name(value);
         }
-        let digits = 3 - value.abs().log10().floor() as i32;
-        let rounded = (value * power_of_ten(digits)).round() / power_of_ten(digits);
+        // By way of text, which rounds at any size.
+        let rounded = format!("{value:.3e}").parse().unwrap_or(value);
         self.name(rounded)
     }
 
@@ -307,7 +313,7 @@ mod tests {
             (Linear, &[0.0], [0.0, 1.0]),
             (Linear, &[-3.0, f64::NAN], [-3.0, 0.0]),
             (Log, &[130.0, 8_100.0, 0.0], [100.0, 10_000.0]),
-            (Log, &[100.0], [50.0, 200.0]),
+            (Log, &[100.0], [20.0, 500.0]),
             (Log, &[], [1.0, 10.0]),
             (Percentile, &[0.2], [0.0, 0.9]),
             (Percentile, &[1.0], [0.0, 0.99]),

@@ -73,12 +73,12 @@ fn last(quantile: f64, latency: &Latency) -> f64 {
 
 fn intervals(name: &str, latency: &Latency) -> (Vec<[f64; 3]>, Vec<Mark>) {
     let (mut bars, mut marks) = (Vec::new(), Vec::new());
-    for Quantile { q, name: quantile, value_ns, ci95_ns } in latency.quantiles() {
+    for Quantile { q, name: of, value_ns, ci95_ns } in latency.quantiles() {
         let Some(ns) = value_ns else { continue };
-        let mut hint = format!("{name} {quantile}: {}", duration(ns as f64));
-        if let Some([low, high]) = ci95_ns {
-            bars.push([q, low as f64, high as f64]);
-            hint += &format!(" (95 %: {} to {})", duration(low as f64), duration(high as f64));
+        let mut hint = format!("{name} {of}: {}", duration(ns as f64));
+        if let Some([low, high]) = ci95_ns.map(|ends| ends.map(|ns| ns as f64)) {
+            bars.push([q, low, high]);
+            hint += &format!(" (95 %: {} to {})", duration(low), duration(high));
         }
         marks.push(Mark { x: q, y: ns as f64, hint });
     }

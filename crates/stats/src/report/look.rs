@@ -28,13 +28,14 @@ thead th{color:var(--soft);font-weight:600}
 tbody th{font-weight:600}
 td small{display:block;color:var(--soft)}
 td.words,th.words{text-align:left;white-space:normal;overflow-wrap:anywhere}
+.groups{display:flex;flex-wrap:wrap;gap:0 44px}
 .big{display:flex;flex-wrap:wrap;gap:8px 28px;margin:10px 0}
 .big div{min-width:104px}
 .big b{display:block;font-size:1.35em;font-variant-numeric:tabular-nums}
 .big span{color:var(--soft)}
 .warning{border-left:6px solid var(--degraded);padding:4px 12px;background:var(--shade)}
 .note{color:var(--soft)}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:20px;margin:20px 0}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:20px;margin:20px 0}
 figure{margin:0;min-width:0}
 figure svg{width:100%;height:auto;display:block}
 details{margin:10px 0;border-top:1px solid var(--rule);padding-top:8px}
@@ -42,7 +43,8 @@ summary{cursor:pointer;font-weight:600}
 code{font:13px ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}
 dt{font-weight:600}
 dd{margin:0 0 .5em 0}
-@media (max-width:480px){main{padding:10px}th,td{padding:4px 6px}body{font-size:14px}}
+@media (max-width:480px){main{padding:10px}th,td{padding:4px 5px}body{font-size:14px}\
+.figures{width:100%}.figures th,.figures small{white-space:normal}}
 @media print{main{max-width:none;padding:0}figure,.verdict,tr{break-inside:avoid}.wide{overflow:visible}table{font-size:11px}\
-details::details-content{content-visibility:visible;height:auto}}
+details:not([open])::details-content{content-visibility:visible;height:auto}}
 ";

@@ -6,6 +6,7 @@
 
 mod charts;
 mod compare;
+mod details;
 mod look;
 mod tables;
 
@@ -16,12 +17,12 @@ use crate::plot::{STYLE, escape};
 use std::fmt::Write;
 
 /// A result with its name.
-#[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
+#[derive(Clone, Copy)]
+struct Run<'a> {
     /// What it is called: the name of its file.
-    pub name: &'a str,
+    name: &'a str,
     /// What was measured.
-    pub outcome: &'a Outcome,
+    outcome: &'a Outcome,
     /// Its letter among several.
     letter: char,
 }
@@ -69,7 +70,7 @@ pub fn page(results: &[(&str, &Outcome)]) -> String {
         out.push_str("</div>\n");
     }
     for run in &runs {
-        tables::details(&mut out, run, runs.len() > 1);
+        details::details(&mut out, run, runs.len() > 1);
     }
     out.push_str(WORDS);
     out.push_str("</main>\n</body>\n</html>\n");
