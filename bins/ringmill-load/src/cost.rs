@@ -1,30 +1,38 @@
 //! What the measured time cost the generator, and where it ran: differences of what the meters and the kernel count.
 
-use linux::console::Failure;
-use linux::limits;
+use linux::machine::{Counters, Machine};
 use shard::meter::{Board, Snapshot};
 use shard::plan::{Running, SeatInfo};
-use stats::outcome::{Cost, Environment};
+use stats::outcome::{Change, Cost, Environment};
 
-/// The meters of all seats at one moment.
-#[derive(Clone, Debug)]
-pub(crate) struct Reading(Vec<Snapshot>);
+/// The meters of all seats, and the kernel's counters, at one moment.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    seats: Vec<Snapshot>,
+    kernel: Counters,
+}
 
 impl Reading {
     /// Now.
     pub(crate) fn take(board: &Board) -> Reading {
-        Reading((0..board.seats()).map(|seat| board.snapshot(seat)).collect())
+        let seats = (0..board.seats()).map(|seat| board.snapshot(seat)).collect();
+        Reading { seats, kernel: Counters::now() }
     }
 
     /// Connections that are open.
     pub(crate) fn held(&self) -> u64 {
-        self.0.iter().map(|seat| seat.connections).sum()
+        self.seats.iter().map(|seat| seat.connections).sum()
+    }
+
+    /// What the kernel counted from `self` to `end`.
+    pub(crate) fn changes(&self, end: &Reading) -> Vec<(String, i64)> {
+        end.kernel.since(&self.kernel)
     }
 
     /// What was spent from `self` to `end`, which lies `ns` later.
     pub(crate) fn cost(&self, end: &Reading, ns: u64, seats: &[SeatInfo]) -> Cost {
         let between = |field: fn(&Snapshot) -> u64| {
-            self.0.iter().zip(&end.0).map(move |(begin, end)| field(end).saturating_sub(field(begin)))
+            self.seats.iter().zip(&end.seats).map(move |(begin, end)| field(end).saturating_sub(field(begin)))
         };
         let spun = between(|seat| seat.spun_ns);
         // The meter's busy time has what was spun in it.
@@ -41,16 +49,21 @@ impl Reading {
     }
 }
 
-/// Where the load of `running` runs.
-pub(crate) fn environment(running: &Running) -> Result<Environment, Failure> {
-    Ok(Environment {
-        kernel: limits::kernel_release()?,
-        cpus: linux::cpu::allowed()?.len() as u64,
+/// Where the load of `running` runs, and what else the kernel counted meanwhile.
+pub(crate) fn environment(running: &Running, changes: Vec<(String, i64)>) -> Environment {
+    let Machine { kernel, cpu_model, cpus, mitigations, clocksource, governor, .. } = Machine::read();
+    Environment {
+        kernel,
+        cpu_model,
+        cpus: cpus as u64,
+        mitigations,
+        clocksource,
+        governor,
         ring_tier: running.seats().first().map_or(String::new(), |seat| seat.features.tier.to_string()),
         command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         program: concat!("ringmill-load ", env!("CARGO_PKG_VERSION")).into(),
-        ..Environment::default()
-    })
+        changes: changes.into_iter().map(|(name, by)| Change { name, by }).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -66,8 +79,9 @@ mod tests {
             connections,
             ..Snapshot::default()
         };
-        let begin = Reading(vec![seat(100, 50, 7, 1), seat(0, 0, 0, 1)]);
-        let end = Reading(vec![seat(1_000, 450, 10, 3), seat(900, 100, 1, 4)]);
+        let reading = |seats| Reading { seats, kernel: Counters::now() };
+        let begin = reading(vec![seat(100, 50, 7, 1), seat(0, 0, 0, 1)]);
+        let end = reading(vec![seat(1_000, 450, 10, 3), seat(900, 100, 1, 4)]);
         let cost = begin.cost(&end, 1_000, &[]);
         assert_eq!((cost.cpu_ns, cost.spun_ns, cost.enters), (500 + 800, 400 + 100, Some(4)));
         assert_eq!((cost.busy_max, end.held()), (0.8, 7));

@@ -213,7 +213,7 @@ impl Course<'_> {
             held: end.held(),
             gaps: std::mem::take(&mut self.gaps),
             cost: begin.cost(&end, measured_ns, self.running.seats()),
-            environment: cost::environment(self.running)?,
+            environment: cost::environment(self.running, begin.changes(&end)),
         };
         Ok((build, end))
     }
