@@ -136,7 +136,7 @@ pub(crate) struct Connections {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct Say {
-    /// Echo: bytes of one message, which come back [1 to 1GiB; UDP: at most 65507; default 64]
+    /// Echo: bytes of one message, which come back [1 to 1GiB; UDP: 8 to 65507; default 64]
     #[arg(long, value_name = "BYTES", value_parser = words::bytes)]
     pub(crate) size: Option<usize>,
     /// HTTP: the method [default GET, with a body POST]

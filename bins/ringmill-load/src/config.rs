@@ -13,7 +13,7 @@ use std::time::Duration;
 use linux::console::Failure;
 use linux::cpu::{self, Choice, Shards};
 use linux::{file, net};
-use service::load::{self, CloseBy, Late, Life, Pace, Talk};
+use service::load::{self, CloseBy, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, Late, Life, Pace, Talk};
 use stats::schedule::{Arrivals, Law, Stretch};
 use stats::{outcome, text};
 
@@ -142,10 +142,11 @@ fn talk(url: &Url, say: &Say) -> Result<Talk, Failure> {
     let bytes = say.size.unwrap_or(ECHO_BYTES);
     match url.scheme {
         Scheme::Echo => Ok(Talk::Echo { bytes }),
-        Scheme::UdpEcho if bytes > DATAGRAM_BYTES_MAX => {
-            let what =
-                format!("--size {bytes}: a datagram carries at most {DATAGRAM_BYTES_MAX} bytes (udp(7))");
-            Err(Failure::usage(what).cure(format!("`--size {DATAGRAM_BYTES_MAX}`")))
+        Scheme::UdpEcho if !(DATAGRAM_BYTES_MIN..=DATAGRAM_BYTES_MAX).contains(&bytes) => {
+            let fit = bytes.clamp(DATAGRAM_BYTES_MIN, DATAGRAM_BYTES_MAX);
+            let most = format!("{DATAGRAM_BYTES_MIN} to {DATAGRAM_BYTES_MAX}");
+            let what = format!("--size {bytes}: a datagram of a load has {most} bytes");
+            Err(Failure::usage(what).cure(format!("`--size {fit}`")))
         }
         Scheme::UdpEcho => Ok(Talk::UdpEcho { bytes }),
         Scheme::Http => {
@@ -330,5 +331,3 @@ fn schedule(when: &When) -> String {
 /// What is sent where no rate was asked for: little enough to do no harm to a server that was named by mistake.
 const RATE_PER_S: f64 = 1_000.0;
 const ECHO_BYTES: usize = 64;
-/// 65,535 bytes less the heads of IP and UDP (udp(7)).
-const DATAGRAM_BYTES_MAX: usize = 65_507;

@@ -34,7 +34,8 @@ fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
     check(&[&echo, "--method", "GET"], "--method means nothing with echo://", "--help");
     check(&["http://127.0.0.1:1", "--size", "5"], "--size means nothing with http://", "--help");
     check(&["udp-echo://127.0.0.1:1", "--pipeline", "2"], "--pipeline above 1 means nothing", "--help");
-    check(&["udp-echo://127.0.0.1:1", "--size", "70000"], "at most 65507", "`--size 65507`");
+    check(&["udp-echo://127.0.0.1:1", "--size", "70000"], "8 to 65507 bytes", "`--size 65507`");
+    check(&["udp-echo://127.0.0.1:1", "--size", "1"], "8 to 65507 bytes", "`--size 8`");
     check(&[&echo, "--duration", "1us"], "at least 1ms", "--help");
     check(&[&echo, "--cores", "1023"], "core 1023 is not among the allowed cores", "`--cores ");
     check(&[&echo, "--shards", "4096"], "4096 shards need 4096 cores", "`--shards ");

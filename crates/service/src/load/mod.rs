@@ -33,3 +33,4 @@ pub use config::{CloseBy, Config, Gate, Late, Life, Pace, Talk};
 pub use generator::Load;
 pub use sink::{Gap, Sink};
 pub use sockets::{listeners, out_max, step_ns};
+pub use udp::{BYTES_MAX as DATAGRAM_BYTES_MAX, BYTES_MIN as DATAGRAM_BYTES_MIN};

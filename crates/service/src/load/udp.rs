@@ -10,9 +10,9 @@ use bytes::Bytes;
 use linux::Chunk;
 
 /// Shortest datagram: its number.
-pub(super) const BYTES_MIN: usize = HEAD;
+pub const BYTES_MIN: usize = HEAD;
 /// Longest payload of a UDP datagram over IPv4 (RFC 768, RFC 791).
-pub(super) const BYTES_MAX: usize = 65_507;
+pub const BYTES_MAX: usize = 65_507;
 
 /// The messages of one socket.
 #[derive(Debug)]
