@@ -197,6 +197,9 @@ pub(crate) struct Output {
     /// A report with plots, one file that needs no network
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Show the load on the whole terminal while it runs: rate, percentiles, a heat map of latency; q ends it
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) tui: bool,
     /// Show no progress
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -5,6 +5,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +46,10 @@ impl Config {
         belongs(&url, &connections, &say).map_err(unclear)?;
         bounds(&when, &say).map_err(unclear)?;
         places(&output)?;
+        if output.tui && !std::io::stdout().is_terminal() {
+            let what = "--tui draws on standard output, which is no terminal";
+            return Err(Failure::usage(what).cure("a run without `--tui`, or without a pipe behind it"));
+        }
         let talk = talk(&url, &say)?;
         let mut cores = cpu::choose(&generator.cores, generator.shards).map_err(Failure::usage_of)?;
         few(&mut cores, generator.shards, connections.connections)?;

@@ -13,6 +13,8 @@ mod request;
 mod results;
 mod room;
 mod run;
+#[cfg_attr(not(feature = "tui"), path = "screen/absent.rs")]
+mod screen;
 mod steps;
 mod target;
 mod url;

@@ -1,16 +1,25 @@
 //! What is shown while a load runs, on standard error: one line that changes where a terminal reads it, else a line each step.
 
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::Sender;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stats::outcome::Step;
+use linux::console::Failure;
+use stats::interval::Interval;
+use stats::outcome::{Asked, Step};
 use stats::text;
+
+use crate::args::Output;
+use crate::screen::Screen;
+use crate::wire::News;
 
 /// The way in which progress is shown.
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// One line that changes.
     Bar(ProgressBar),
+    /// The whole terminal.
+    Screen(Box<Screen>),
     /// A line for each step.
     Lines,
     /// Not at all.
@@ -18,9 +27,12 @@ pub(crate) enum Progress {
 }
 
 impl Progress {
-    /// As the user wants it, and standard error can show it.
-    pub(crate) fn new(is_quiet: bool) -> Progress {
-        match (is_quiet, std::io::stderr().is_terminal()) {
+    /// As the user wants it, and standard error can show it. Errors: the whole terminal was asked for, and there is none.
+    pub(crate) fn new(output: &Output, asked: &Asked, news: Sender<News>) -> Result<Progress, Failure> {
+        if output.tui {
+            return Ok(Progress::Screen(Box::new(Screen::open(asked, news)?)));
+        }
+        Ok(match (output.quiet, std::io::stderr().is_terminal()) {
             (true, _) => Progress::Quiet,
             (false, false) => Progress::Lines,
             (false, true) => {
@@ -28,26 +40,28 @@ impl Progress {
                 let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
                 Progress::Bar(bar.with_style(style.progress_chars("=> ")))
             }
-        }
+        })
     }
 
     /// Something goes on that is not measured.
-    pub(crate) fn say(&self, what: &str) {
+    pub(crate) fn say(&mut self, what: &str) {
         match self {
             Progress::Bar(bar) => bar.set_message(what.to_owned()),
+            Progress::Screen(screen) => screen.say(what),
             Progress::Lines => line(what),
             Progress::Quiet => {}
         }
     }
 
-    /// A step of `duration_ns` was measured; `errors` so far.
-    pub(crate) fn step(&self, step: &Step, errors: u64, duration_ns: u64) {
+    /// A step of `duration_ns` was measured, which `step` is the figures of; `errors` so far.
+    pub(crate) fn step(&mut self, whole: &Interval, step: &Step, errors: u64, duration_ns: u64) {
         match self {
             Progress::Bar(bar) => {
                 bar.set_length(duration_ns);
                 bar.set_position(step.to_ns);
                 bar.set_message(message(step, errors));
             }
+            Progress::Screen(screen) => screen.step(whole, step, errors),
             Progress::Lines => {
                 line(&format!("{:>6}  {}", text::duration(step.to_ns as f64), message(step, errors)));
             }
@@ -55,10 +69,12 @@ impl Progress {
         }
     }
 
-    /// Nothing more will come: the line goes.
-    pub(crate) fn clear(&self) {
-        if let Progress::Bar(bar) = self {
-            bar.finish_and_clear();
+    /// Nothing more will come: the line, or the view, goes.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Progress::Bar(bar) => bar.finish_and_clear(),
+            Progress::Screen(screen) => screen.close(),
+            Progress::Lines | Progress::Quiet => {}
         }
     }
 }

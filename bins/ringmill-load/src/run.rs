@@ -48,6 +48,7 @@ pub(crate) fn run(config: &Config) -> Result<Outcome, Failure> {
         Load::new(Arc::clone(&load), Arc::clone(&its_gate), seat, Box::new(wire))
     };
     let running = uring::start(plan(config), Control::default(), make)?;
+    let keys = others.clone();
     thread::spawn(move || {
         // Until nobody listens any more, which is the end of the program.
         while signals.wait().is_ok() && others.send(News::Stop).is_ok() {}
@@ -56,7 +57,8 @@ pub(crate) fn run(config: &Config) -> Result<Outcome, Failure> {
         load: &config.load,
         news,
         gate,
-        progress: Progress::new(config.output.quiet),
+        progress: Progress::new(&config.output, &config.asked, keys)
+            .inspect_err(|_| running.control().abort())?,
         running: &running,
         over: 0,
         gaps: Vec::new(),
@@ -153,12 +155,12 @@ impl Course<'_> {
         let mut steps = Steps::new(self.load.seats);
         let mut build = Build::new(plan_of(config, zero_ns));
         let mut failure = None;
-        let mut add = |build: &mut Build, progress: &Progress, step: &Interval| {
+        let mut add = |build: &mut Build, progress: &mut Progress, step: &Interval| {
             if let Err(why) = each(step) {
                 failure.get_or_insert(why);
             }
             let line = *build.add(step);
-            progress.step(&line, build.whole().counts.errors(), duration_ns);
+            progress.step(step, &line, build.whole().counts.errors(), duration_ns);
         };
         while self.over < self.load.seats {
             // The meters are read when the measured time begins and when it ends.
@@ -177,7 +179,7 @@ impl Course<'_> {
             }
             match came {
                 Some(News::Step(seat, mut part)) => {
-                    steps.add(&part, |step| add(&mut build, &self.progress, step));
+                    steps.add(&part, |step| add(&mut build, &mut self.progress, step));
                     part.clear();
                     // A seat that has ended wants none back.
                     let _ = empty[usize::from(seat)].send(part);
@@ -199,7 +201,7 @@ impl Course<'_> {
                 Some(News::Ready { .. }) | None => {}
             }
         }
-        steps.finish(|step| add(&mut build, &self.progress, step));
+        steps.finish(|step| add(&mut build, &mut self.progress, step));
         failure.map_or(Ok(()), Err)?;
         let begin = begin.ok_or_else(too_early)?;
         let (end, measured_ns) = end.unwrap_or_else(|| (Reading::take(self.running.board()), duration_ns));
