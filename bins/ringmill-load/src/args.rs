@@ -109,7 +109,7 @@ pub(crate) struct When {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connections")]
 pub(crate) struct Connections {
-    /// Connections in all (UDP: sockets, at most 64) [from 1]
+    /// Connections in all (UDP: sockets, at most 1024) [from 1]
     #[arg(short = 'c', long, value_name = "N", default_value = "64", value_parser = words::count)]
     pub(crate) connections: u32,
     /// Requests outstanding on one connection, at most [1 to 65535]
@@ -213,8 +213,11 @@ pub(crate) struct Report {
     #[arg(value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) files: Vec<PathBuf>,
     /// Where the page goes; - is standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "svg")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write each chart of the page to a file of its own in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// Say in what the second result differs from the first, and how sure that is.

@@ -15,7 +15,13 @@ use crate::files;
 /// Writes one page of all results.
 pub(crate) fn report(asked: &Report) -> Result<(), Failure> {
     let results = asked.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    files::put(&asked.output, &page(&asked.files, &results))
+    let names: Vec<String> = asked.files.iter().map(|path| name(path)).collect();
+    let named: Vec<(&str, &Outcome)> = names.iter().map(String::as_str).zip(&results).collect();
+    for (name, picture) in asked.svg.iter().flat_map(|_| report::pictures(&named)) {
+        let folder = asked.svg.as_deref().unwrap_or(Path::new("."));
+        files::put(&folder.join(format!("{name}.svg")), &picture)?;
+    }
+    asked.output.as_ref().map_or(Ok(()), |path| files::put(path, &report::page(&named)))
 }
 
 /// Says in what the second differs from the first, and writes a page of both where it was asked for.

@@ -66,8 +66,8 @@ impl Room {
     }
 }
 
-/// Datagram sockets are listeners of the plan, which has 64 at most (`shard::engine::uring::check`).
-const UDP_SOCKETS_MAX: u64 = 64;
+/// Datagram sockets are listeners of the plan, which has 1,024 at most (`shard::engine::uring::check`).
+const UDP_SOCKETS_MAX: u64 = 1024;
 /// All that are not reserved (RFC 6335 section 6), where nobody says which are given out.
 const PORTS_MAX: u64 = 64_512;
 /// Standard streams, files of results, and what libraries open for a moment.
@@ -101,6 +101,6 @@ mod tests {
             "`--connections 28232`, or `--from` with 4 addresses",
         );
         wide.check(Wish { sources: 4, ..wish(100_000) }).expect("four addresses");
-        check(wide, Wish { udp: true, ..wish(65) }, "there can be 64", "`--connections 64`");
+        check(wide, Wish { udp: true, ..wish(1025) }, "there can be 1024", "`--connections 1024`");
     }
 }

@@ -189,6 +189,7 @@ impl Service for Load {
                 let index = u32::from(listener.0) / u32::from(self.config.seats);
                 self.own(leg, index);
                 self.lines[index as usize].state = State::Open;
+                self.record.bound();
                 self.tried(index);
             }
             Event::Drained(leg) => {

@@ -151,6 +151,12 @@ impl Recorder {
         self.step.connect.saturating_record(took_ns.max(1));
     }
 
+    /// A socket that needs no connecting is there.
+    pub(super) fn bound(&mut self) {
+        self.open += 1;
+        self.step.counts.opened += 1;
+    }
+
     pub(super) fn ready(&mut self, opened: u32, failed: u32) {
         self.sink.ready(opened, failed);
     }

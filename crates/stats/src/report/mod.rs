@@ -37,9 +37,7 @@ impl Run<'_> {
 /// The page of one or more results, each with its name (that of its file). Of several, every chart has all of them, and each but the
 /// first is compared with the first. None at all gives a page that says so.
 pub fn page(results: &[(&str, &Outcome)]) -> String {
-    let letters = ('A'..='Z').chain(std::iter::repeat('?'));
-    let runs: Vec<Run<'_>> =
-        results.iter().zip(letters).map(|((name, outcome), letter)| Run { name, outcome, letter }).collect();
+    let runs = lettered(results);
     let title = match runs.as_slice() {
         [] => "No result".to_string(),
         [run] => format!("{} {}", tables::command(run.outcome), run.outcome.asked.url),
@@ -75,6 +73,17 @@ pub fn page(results: &[(&str, &Outcome)]) -> String {
     out.push_str(WORDS);
     out.push_str("</main>\n</body>\n</html>\n");
     out
+}
+
+/// The charts of [`page`], each by itself as an SVG file, with a name made of its title: `latency-by-percentile`.
+pub fn pictures(results: &[(&str, &Outcome)]) -> Vec<(String, String)> {
+    let file = |title: &str| title.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    charts::charts(&lettered(results)).iter().map(|chart| (file(&chart.title), chart.svg())).collect()
+}
+
+fn lettered<'a>(results: &[(&'a str, &'a Outcome)]) -> Vec<Run<'a>> {
+    let letters = ('A'..='Z').chain(std::iter::repeat('?'));
+    results.iter().zip(letters).map(|((name, outcome), letter)| Run { name, outcome, letter }).collect()
 }
 
 /// What the words of the tables mean.
