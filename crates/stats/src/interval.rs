@@ -130,7 +130,8 @@ counts! {
     lost "Datagrams that were not answered in time."
     refused "Connects that were refused."
     reset "Requests that ended because the peer reset or closed their connection."
-    timeout "Requests, or connects, that had no answer in time."
+    timeout "Requests that had no answer in time."
+    connect_timeout "Connects that had no answer in time."
     mismatch "Answers that are not what they should be, of whichever kind."
     status "HTTP answers of class 4xx and 5xx."
     status_1xx "HTTP answers of class 1xx."
@@ -144,9 +145,14 @@ counts! {
 }
 
 impl Counts {
-    /// Requests that ended otherwise than they should: each counts once.
+    /// Requests that were sent, or waited to be, and ended otherwise than they should: each counts once.
+    pub fn failed(&self) -> u64 {
+        self.reset + self.timeout + self.short + self.mismatch + self.status
+    }
+
+    /// All that went wrong: requests that failed and connects that did.
     pub fn errors(&self) -> u64 {
-        self.refused + self.reset + self.timeout + self.short + self.mismatch + self.status
+        self.failed() + self.refused + self.connect_timeout
     }
 }
 

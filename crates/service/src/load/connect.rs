@@ -2,7 +2,7 @@
 
 use super::config::{CloseBy, Life};
 use super::generator::{Load, Phase, Saying};
-use super::line::State;
+use super::line::{Line, State};
 use super::record::Failure;
 use super::udp::DONE;
 use shard::{Connect, Io, LegError};
@@ -13,6 +13,13 @@ const CONNECTING_MAX: usize = 128;
 /// After a failure a connection waits for so long, twice as long after each further one, at most this long.
 const BACKOFF_NS: u64 = 10_000_000;
 const BACKOFF_MAX_NS: u64 = 1_000_000_000;
+
+impl Line {
+    fn back_off(&mut self, now_ns: u64) {
+        self.backoff_ns = (2 * self.backoff_ns).clamp(BACKOFF_NS, BACKOFF_MAX_NS);
+        self.again_ns = now_ns + self.backoff_ns;
+    }
+}
 
 impl Load {
     /// Connects what is to be connected, as far as the ramp and the bound of connects allow.
@@ -26,11 +33,13 @@ impl Load {
             (seconds * per_s / f64::from(self.config.seats)) as u64 + 1
         });
         for _ in 0..self.down.len() {
+            if self.connecting >= CONNECTING_MAX {
+                break;
+            }
             let Some(index) = self.down.pop_front() else { break };
             let line = &self.lines[index as usize];
             // The ramp is for the first time; who comes back was counted.
-            let waits = line.again_ns > now_ns || !line.tried && self.begun >= allowed;
-            if waits || self.connecting >= CONNECTING_MAX {
+            if line.again_ns > now_ns || !line.tried && self.begun >= allowed {
                 self.down.push_back(index);
             } else {
                 self.begun += u64::from(!line.tried);
@@ -61,15 +70,14 @@ impl Load {
         if self.phase != Phase::Waiting {
             let counts = self.record.counts();
             match why {
-                LegError::Timeout => counts.timeout += 1,
+                LegError::Timeout => counts.connect_timeout += 1,
                 _ => counts.refused += 1,
             }
         }
         self.tried(index);
         let line = &mut self.lines[index as usize];
         line.reset();
-        line.again_ns = io.now_ns() + line.backoff_ns;
-        line.backoff_ns = (2 * line.backoff_ns).clamp(BACKOFF_NS, BACKOFF_MAX_NS);
+        line.back_off(io.now_ns());
         self.down.push_back(index);
     }
 
@@ -131,14 +139,19 @@ impl Load {
     pub(super) fn gone(&mut self, index: u32, io: &mut Io<'_, Load>) {
         self.record.open = self.record.open.saturating_sub(1);
         let line = &mut self.lines[index as usize];
+        let meant = line.left == 0;
         line.reset();
-        line.again_ns = io.now_ns() + line.backoff_ns;
         // One that closes at once, always, is not asked as fast as it can close.
-        line.backoff_ns =
-            if line.next == 0 { (2 * line.backoff_ns).clamp(BACKOFF_NS, BACKOFF_MAX_NS) } else { 0 };
-        self.down.push_back(index);
-        if self.phase == Phase::Running {
-            self.connect_more(io);
+        if line.answered || meant {
+            line.backoff_ns = 0;
+            line.again_ns = io.now_ns();
+        } else {
+            line.back_off(io.now_ns());
+        }
+        if self.phase == Phase::Running && line.again_ns <= io.now_ns() && self.connecting < CONNECTING_MAX {
+            self.connect(index, io);
+        } else {
+            self.down.push_back(index);
         }
     }
 
