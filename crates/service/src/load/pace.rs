@@ -52,10 +52,10 @@ impl Pacer {
         self.next_ns = self.schedule.next().map(|ns| self.begin_ns + ns).filter(|ns| *ns < self.until_ns);
     }
 
-    /// Nothing arrives from this time on.
+    /// Nothing arrives from this time on. Told again, the first time stands.
     pub(super) fn cut(&mut self, now_ns: u64) {
-        self.until_ns = now_ns;
-        self.next_ns = self.next_ns.filter(|ns| *ns < now_ns);
+        self.until_ns = self.until_ns.min(now_ns);
+        self.next_ns = self.next_ns.filter(|ns| *ns < self.until_ns);
     }
 
     /// How many arrivals are due and not taken.
@@ -84,6 +84,8 @@ mod tests {
         assert_eq!((pacer.next_ns(), pacer.waiting(14_000_000)), (Some(9_000_000), 6));
         pacer.cut(11_000_000);
         assert_eq!(pacer.waiting(99_000_000), 6, "they had arrived before the cut");
+        pacer.cut(20_000_000);
+        assert_eq!(pacer.waiting(99_000_000), 6, "a cut that is told again is no later one");
         (0..2).for_each(|_| pacer.take());
         assert_eq!(pacer.next_ns(), None);
     }

@@ -53,8 +53,9 @@ impl Probe {
         } else if !idle {
             // Another request may have left on this leg meanwhile, so its stamp would be ambiguous.
             (self.first, self.second) = (None, None);
-        } else if self.first.is_none() {
-            self.first = Some(watched);
+        } else if self.first.is_none() || self.second.is_some() {
+            // Of the two before one never left: its connection was lost.
+            (self.first, self.second) = (Some(watched), None);
         } else {
             self.second = Some(watched);
             self.left = self.stride - 2;
