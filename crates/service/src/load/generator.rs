@@ -155,6 +155,7 @@ impl Service for Load {
 
     fn on(&mut self, (): &mut (), event: Event<'_, Load>, io: &mut Io<'_, Load>) -> Next {
         self.probe.look(|leg| io.sent_ns(leg));
+        self.record.tick(io.now_ns());
         match event {
             Event::Bytes(leg, input) => {
                 if let Some(index) = self.line_of(leg) {
@@ -176,6 +177,9 @@ impl Service for Load {
             }
             Event::Timer(_) => {
                 self.wake_ns = 0;
+                if self.phase == Phase::Waiting {
+                    self.wait_for_gate(io);
+                }
                 self.send_due(io);
             }
             Event::Opened(leg) => {
@@ -194,7 +198,8 @@ impl Service for Load {
             }
             Event::Drained(leg) => {
                 if let Some(index) = self.line_of(leg) {
-                    self.lines[index as usize].blocked = false;
+                    let line = &mut self.lines[index as usize];
+                    (line.blocked, line.free_ns) = (false, io.now_ns());
                     self.has_room(index, io);
                     self.send_due(io);
                 }
@@ -212,6 +217,7 @@ impl Service for Load {
             }
             Event::Drain(_) => {
                 if self.phase != Phase::Over {
+                    self.abandon(io);
                     self.end_load(io);
                 }
                 return Next::Close;

@@ -15,7 +15,7 @@ pub(super) struct Recorder {
     step: Box<Interval>,
     runs: [Run; 4],
     step_ns: u64,
-    steps_left: u64,
+    steps: u64,
     /// When the measured time begins and ends on the seat's clock; `u64::MAX` as long as that is not known.
     zero_ns: u64,
     end_ns: u64,
@@ -52,7 +52,7 @@ impl Recorder {
             step: Box::default(),
             runs: [Run::default(); 4],
             step_ns,
-            steps_left: steps,
+            steps,
             zero_ns: u64::MAX,
             end_ns: u64::MAX,
             until_ns: u64::MAX,
@@ -64,7 +64,7 @@ impl Recorder {
     /// The measured time begins at `zero_ns`.
     pub(super) fn begin(&mut self, zero_ns: u64) {
         self.zero_ns = zero_ns;
-        self.end_ns = zero_ns + self.step_ns * self.steps_left;
+        self.end_ns = zero_ns + self.step_ns * self.steps;
         self.until_ns = zero_ns + self.step_ns;
         (self.step.from_ns, self.step.to_ns) = (0, self.step_ns);
     }
@@ -93,7 +93,7 @@ impl Recorder {
     /// Time goes on: steps that are over are told of.
     #[inline]
     pub(super) fn tick(&mut self, now_ns: u64) {
-        while now_ns >= self.until_ns && self.steps_left > 1 {
+        while now_ns >= self.until_ns && self.until_ns < self.end_ns {
             self.turn_over();
         }
     }
@@ -178,7 +178,6 @@ impl Recorder {
         self.sink.step(&mut self.step);
         (self.step.from_ns, self.step.to_ns) = (from_ns, to_ns);
         self.until_ns += self.step_ns;
-        self.steps_left -= 1;
     }
 
     #[inline]

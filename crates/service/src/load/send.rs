@@ -54,6 +54,7 @@ impl Load {
                     return;
                 }
                 self.pass(intended_ns);
+                self.probe.skipped();
                 if let Some(counts) = self.record.counts_of(intended_ns) {
                     counts.dropped += 1;
                 }

@@ -12,7 +12,6 @@ impl Load {
     /// Looks after what nothing else brings about.
     pub(super) fn look_after(&mut self, io: &mut Io<'_, Load>) {
         let now_ns = io.now_ns();
-        self.record.tick(now_ns);
         if self.gate.is_stopped() {
             self.stop(now_ns);
         }
@@ -29,6 +28,8 @@ impl Load {
         let timeout_ns = self.config.timeout.as_nanos() as u64;
         if now_ns >= self.looked_ns + (timeout_ns / 20).clamp(1_000_000, 100_000_000) {
             self.looked_ns = now_ns;
+            // What waits only for this turn does not wait for a connection.
+            self.send_due(io);
             self.time_out(timeout_ns, io);
         }
         if let Life::Time(_) = self.config.life {
@@ -37,7 +38,11 @@ impl Load {
     }
 
     pub(super) fn wait_for_gate(&mut self, io: &mut Io<'_, Load>) {
-        let Some(begin_ns) = self.gate.begin_ns().filter(|ns| *ns <= io.now_ns()) else { return };
+        let Some(begin_ns) = self.gate.begin_ns() else { return };
+        if begin_ns > io.now_ns() {
+            io.wake_at_ns(begin_ns);
+            return;
+        }
         self.phase = Phase::Running;
         self.record.begin(begin_ns + self.config.warmup.as_nanos() as u64);
         if let Pace::Open(arrivals) = &self.config.pace {
@@ -64,7 +69,7 @@ impl Load {
     pub(super) fn is_sent(&self, now_ns: u64) -> bool {
         match &self.pacer {
             Some(pacer) => pacer.next_ns().is_none(),
-            None => now_ns >= self.record.end_ns(),
+            None => now_ns >= self.record.end_ns() || self.gate.is_stopped(),
         }
     }
 
@@ -100,6 +105,19 @@ impl Load {
                 _ => self.record.failed(now_ns, &request, Failure::Timeout, timeout_ns),
             }
         }
+    }
+
+    /// Gives up all that is due or outstanding: the engine is to end before the load has.
+    pub(super) fn abandon(&mut self, io: &mut Io<'_, Load>) {
+        let (now_ns, timeout_ns) = (io.now_ns(), self.config.timeout.as_nanos() as u64);
+        (0..self.lines.len() as u32).for_each(|index| self.give_up(index, Failure::Timeout, io));
+        while let Some(intended_ns) = self.pacer.as_ref().and_then(Pacer::next_ns).filter(|ns| *ns <= now_ns)
+        {
+            self.pass(intended_ns);
+            let request = Request { intended_ns, due_ns: intended_ns, sent_ns: 0 };
+            self.record.failed(now_ns, &request, Failure::Timeout, timeout_ns);
+        }
+        self.record.cut(now_ns);
     }
 
     /// Datagrams that were not answered in time are lost.
