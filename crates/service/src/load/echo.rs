@@ -11,6 +11,8 @@ pub(super) struct Partial {
     head: [u8; HEAD],
     /// A byte behind its head is not what it should be.
     bad: bool,
+    /// The message before it could not be told to be any of ours.
+    strange: bool,
     /// Messages that were overtaken and have not come yet.
     missing: Option<Vec<u64>>,
 }
@@ -59,18 +61,21 @@ pub(super) fn read(
             false => Answer::Good(0),
         };
         let answer = match answer {
-            Answer::Duplicated => answer,
+            Answer::Duplicated | Answer::Garbage => answer,
             _ if window.outstanding == 0 => Answer::Extra(pattern.bytes() as u64),
             _ => answer,
         };
-        if !matches!(answer, Answer::Duplicated | Answer::Extra(_)) {
+        if !matches!(answer, Answer::Duplicated | Answer::Garbage | Answer::Extra(_)) {
             window.outstanding -= 1;
         }
         ended(answer);
+        if answer == Answer::Garbage {
+            return;
+        }
         (partial.at, partial.bad) = (0, false);
     }
     // Overtaken messages are remembered between answers too; a connection without any is idle again.
-    if partial.at > 0 || partial.missing.is_some() {
+    if partial.at > 0 || partial.strange || partial.missing.is_some() {
         *reader = Reader::Echo(partial);
     }
 }
@@ -104,10 +109,14 @@ impl Partial {
         let oldest = window.next - window.outstanding;
         if pattern.head() < HEAD {
             let expected = &oldest.to_le_bytes()[..pattern.head()];
-            return if self.head[..expected.len()] == *expected { Answer::Good(0) } else { Answer::Corrupt };
+            return if self.head[..expected.len()] == *expected { self.known() } else { self.strange() };
         }
         let number = self.number(pattern, window);
-        if self.bad || number >= window.next {
+        if number >= window.next {
+            return self.strange();
+        }
+        self.strange = false;
+        if self.bad {
             return Answer::Corrupt;
         }
         if let Some(at) = self.missing.as_ref().and_then(|missing| missing.iter().position(|m| *m == number))
@@ -132,6 +141,19 @@ impl Partial {
         }
         missing.extend(expected..number);
         Answer::Reordered
+    }
+
+    fn known(&mut self) -> Answer {
+        self.strange = false;
+        Answer::Good(0)
+    }
+
+    /// One may be damaged; where two follow each other the stream has lost its step, and nothing behind them means anything.
+    fn strange(&mut self) -> Answer {
+        match std::mem::replace(&mut self.strange, true) {
+            true => Answer::Garbage,
+            false => Answer::Corrupt,
+        }
     }
 
     fn forget(&mut self, at: usize) {

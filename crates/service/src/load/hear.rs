@@ -22,7 +22,7 @@ impl Load {
             line.first_ns = now_ns;
         }
         let mut reader = std::mem::take(&mut line.reader);
-        let (mut garbage, mut bytes) = (false, 0);
+        let (mut garbage, mut extra, mut bytes) = (false, false, 0);
         for piece in input.chunks() {
             bytes += piece.len() as u64;
             let window =
@@ -31,6 +31,7 @@ impl Load {
                 if answer == Answer::Garbage {
                     garbage = true;
                 } else {
+                    extra |= matches!(answer, Answer::Extra(_));
                     ended(line, record, outstanding, answer, now_ns);
                 }
             };
@@ -48,14 +49,23 @@ impl Load {
             }
         }
         line.reader = reader;
+        if let Some(counts) = record.counts_of(now_ns) {
+            counts.bytes_in += bytes;
+        }
         let counts = record.counts();
-        counts.bytes_in += bytes;
         counts.checked_bytes += if config.verify { bytes } else { 0 };
         let len = input.len();
         input.skip(len);
         if garbage {
-            self.record.counts().corrupt += 1;
+            let oldest = self.lines[index as usize].requests.front().copied();
+            if let Some(counts) = oldest.and_then(|oldest| self.record.counts_of(oldest.intended_ns)) {
+                counts.corrupt += 1;
+            }
             self.give_up(index, Failure::Mismatch, io);
+            return self.hang_up(index, CloseBy::Rst, io);
+        }
+        if extra && matches!(self.talk, Saying::Http(_)) {
+            // Where the next answer begins can no longer be known (RFC 9112 section 9.2).
             return self.hang_up(index, CloseBy::Rst, io);
         }
         self.answered(index, full, io);
@@ -80,8 +90,10 @@ impl Load {
 
     pub(super) fn datagram(&mut self, index: u32, packet: &Packet<'_>, io: &mut Io<'_, Load>) {
         let now_ns = io.now_ns();
+        if let Some(counts) = self.record.counts_of(now_ns) {
+            counts.bytes_in += packet.bytes().len() as u64;
+        }
         let counts = self.record.counts();
-        counts.bytes_in += packet.bytes().len() as u64;
         if packet.peer != self.config.target {
             counts.extra += packet.bytes().len() as u64;
             return;
@@ -97,12 +109,14 @@ impl Load {
         match answer {
             Answer::Extra(bytes) => counts.extra += bytes,
             Answer::Duplicated => counts.duplicated += 1,
-            Answer::Corrupt => counts.corrupt += 1,
-            Answer::Reordered => counts.reordered += 1,
             _ => {}
         }
         if let Some(request) = request {
             self.outstanding -= 1;
+            if let Some(counts) = self.record.counts_of(request.intended_ns) {
+                counts.corrupt += u64::from(answer == Answer::Corrupt);
+                counts.reordered += u64::from(answer == Answer::Reordered);
+            }
             if answer == Answer::Corrupt {
                 self.record.failed(now_ns, &request, Failure::Mismatch, 0);
             } else {
@@ -146,11 +160,15 @@ fn ended(line: &mut Line, record: &mut Recorder, outstanding: &mut u64, answer: 
     line.answered = true;
     match answer {
         Answer::Corrupt => {
-            record.counts().corrupt += 1;
+            if let Some(counts) = record.counts_of(request.intended_ns) {
+                counts.corrupt += 1;
+            }
             record.failed(now_ns, &request, Failure::Mismatch, 0);
         }
         Answer::Reordered => {
-            record.counts().reordered += 1;
+            if let Some(counts) = record.counts_of(request.intended_ns) {
+                counts.reordered += 1;
+            }
             record.failed(now_ns, &request, Failure::Mismatch, 0);
         }
         Answer::Status(class) => record.failed(now_ns, &request, Failure::Status(class), 0),
