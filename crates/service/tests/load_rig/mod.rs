@@ -1,23 +1,56 @@
-//! A load in the simulated world: a server that behaves as it is told, and a sink that keeps what it is told.
+//! A load in the simulated world: servers that behave as they are told, and a sink that keeps what it is told.
+
+#![allow(dead_code, reason = "each test program uses a part")]
+
+pub(crate) mod queue;
+pub(crate) mod rogue;
 
 use service::load::{CloseBy, Config, Gap, Gate, Late, Life, Load, Pace, Sink, Talk};
 use shard::engine::sim::{Faults, Line, Peer, Run, Sim, plan};
 use shard::plan::Plan;
-use stats::interval::Interval;
+use stats::interval::{Counts, Interval};
+use stats::schedule::{Arrivals, Law};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
+
 /// What the sinks of a run were told.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) total: Interval,
-    pub(crate) steps: u64,
+    /// From, to and counts of each step.
+    pub(crate) steps: Vec<(u64, u64, Counts)>,
     pub(crate) opened: u32,
     pub(crate) failed: u32,
+    pub(crate) ready: u32,
     pub(crate) over: u32,
     pub(crate) gaps: Vec<Gap>,
+}
+
+impl Seen {
+    pub(crate) fn counts(&self) -> Counts {
+        self.total.counts
+    }
+
+    /// Every response in order, as the histogram keeps them.
+    pub(crate) fn responses(&self) -> Vec<u64> {
+        let all = self.total.response.iter_recorded();
+        let all = all.map(|v| (v.value_iterated_to(), v.count_at_value() as usize));
+        all.flat_map(|(value, count)| std::iter::repeat_n(value, count)).collect()
+    }
+
+    /// Every request ends once, and whatever ends so is timed so.
+    pub(crate) fn assert_accounts(&self, what: &str) {
+        let c = self.counts();
+        let ended = c.answered + c.dropped + c.overflowed + c.failed();
+        assert_eq!(c.due, ended, "{what}: due, and all the ways to end: {c:?}");
+        assert_eq!(self.total.response.len(), c.answered + c.failed(), "{what}: samples");
+        assert!(c.sent <= c.due && c.answered <= c.sent, "{what}: {c:?}");
+    }
 }
 
 struct Keep(Rc<RefCell<Seen>>);
@@ -26,13 +59,13 @@ impl Sink for Keep {
     fn ready(&mut self, opened: u32, failed: u32) {
         let mut seen = self.0.borrow_mut();
         (seen.opened, seen.failed) = (seen.opened + opened, seen.failed + failed);
+        seen.ready += 1;
     }
 
     fn step(&mut self, step: &mut Box<Interval>) {
         let mut seen = self.0.borrow_mut();
-        assert!(step.to_ns > step.from_ns);
         seen.total.join(step);
-        seen.steps += 1;
+        seen.steps.push((step.from_ns, step.to_ns, step.counts));
         step.clear();
     }
 
@@ -55,17 +88,20 @@ pub(crate) enum Ending {
     Resets(usize),
 }
 
-/// A server of the simulated world.
+/// A server of the simulated world that answers each call's bytes with those, or with what `change` makes of them.
 #[derive(Clone, Default)]
 pub(crate) struct Server {
     stall: Option<(u64, u64)>,
     ending: Ending,
-    /// What becomes of the bytes of one call.
     change: Option<fn(Vec<u8>) -> Vec<u8>>,
     silent: bool,
+    deaf: bool,
     waiting: Vec<u8>,
     got: usize,
-    answered: bool,
+    sleeps: bool,
+    /// When each connection came, and how many requests' bytes it sent.
+    log: Rc<RefCell<Vec<(u64, usize)>>>,
+    index: usize,
 }
 
 impl Server {
@@ -90,17 +126,27 @@ impl Server {
         Server { silent: true, ..self }
     }
 
+    /// Reads nothing.
+    pub(crate) fn deaf(self) -> Server {
+        Server { deaf: true, ..self }
+    }
+
+    /// When each connection came, and how many bytes it sent.
+    pub(crate) fn log(&self) -> Rc<RefCell<Vec<(u64, usize)>>> {
+        self.log.clone()
+    }
+
     fn answer(&mut self, line: &mut Line<'_>) {
         let now = line.now_ns();
-        if let Some((from, to)) = self.stall.filter(|(from, to)| (*from..*to).contains(&now)) {
-            let _ = from;
-            if !std::mem::replace(&mut self.answered, true) {
+        if let Some((_, to)) = self.stall.filter(|(from, to)| (*from..*to).contains(&now)) {
+            if !std::mem::replace(&mut self.sleeps, true) {
                 line.wait(Duration::from_nanos(to - now));
             }
             return;
         }
         let bytes = std::mem::take(&mut self.waiting);
         self.got += bytes.len();
+        self.log.borrow_mut()[self.index].1 = self.got;
         let bytes = match self.change {
             Some(change) => change(bytes),
             None => bytes,
@@ -117,7 +163,18 @@ impl Server {
 }
 
 impl Peer for Server {
-    fn on_connect(&mut self, _line: &mut Line<'_>) {}
+    fn on_connect(&mut self, line: &mut Line<'_>) {
+        if self.deaf {
+            line.read(false);
+        }
+        self.index = self.log.borrow().len();
+        self.log.borrow_mut().push((line.now_ns(), 0));
+        match self.ending {
+            Ending::Closes(0) => line.finish(),
+            Ending::Resets(0) => line.reset(),
+            _ => {}
+        }
+    }
 
     fn on_bytes(&mut self, bytes: &[u8], line: &mut Line<'_>) {
         self.waiting.extend_from_slice(bytes);
@@ -125,7 +182,7 @@ impl Peer for Server {
     }
 
     fn on_timer(&mut self, line: &mut Line<'_>) {
-        self.answered = false;
+        self.sleeps = false;
         self.answer(line);
     }
 }
@@ -153,18 +210,47 @@ pub(crate) fn config(talk: Talk) -> Config {
     }
 }
 
-pub(crate) fn run(seed: u64, config: Config, server: Server) -> Seen {
+pub(crate) fn echo(bytes: usize) -> Config {
+    config(Talk::Echo { bytes })
+}
+
+/// So many arrivals a second from the begin of the warm-up to the end.
+pub(crate) fn open(config: Config, law: Law, per_s: f64) -> Config {
+    let ns = (config.warmup + config.duration).as_nanos() as u64;
+    Config { pace: Pace::Open(Arrivals::steady(law, per_s, ns, config.seed)), ..config }
+}
+
+pub(crate) fn run<P: Peer + Clone + 'static>(seed: u64, config: Config, server: P) -> Seen {
     run_with(seed, config, server, Faults::NONE).0
 }
 
 /// Runs a load to its end. The schedule begins at 100 ms of the world.
-pub(crate) fn run_with(seed: u64, config: Config, server: Server, faults: Faults) -> (Seen, Run) {
-    let config = Arc::new(config);
-    let gate = Arc::new(Gate::default());
+pub(crate) fn run_with<P: Peer + Clone + 'static>(
+    seed: u64,
+    config: Config,
+    server: P,
+    faults: Faults,
+) -> (Seen, Run) {
+    let (gate, length) = (Arc::new(Gate::default()), length(&config));
     gate.open(BEGIN_NS);
-    let seen = Rc::new(RefCell::new(Seen::default()));
     let target = config.target;
-    let length = Duration::from_nanos(BEGIN_NS) + config.warmup + config.duration + 3 * config.timeout;
+    run_sim(config, gate, |sim| sim.faults(faults).upstream(target, move || server.clone()), seed, length)
+}
+
+/// By then a load is over, whatever happens to it.
+pub(crate) fn length(config: &Config) -> Duration {
+    Duration::from_nanos(BEGIN_NS) + config.warmup + config.duration + 3 * config.timeout
+}
+
+pub(crate) fn run_sim(
+    config: Config,
+    gate: Arc<Gate>,
+    world: impl FnOnce(Sim) -> Sim,
+    seed: u64,
+    drain_at: Duration,
+) -> (Seen, Run) {
+    let config = Arc::new(config);
+    let seen = Rc::new(RefCell::new(Seen::default()));
     let plan = Plan {
         listeners: service::load::listeners(&config),
         stamps: true,
@@ -173,11 +259,8 @@ pub(crate) fn run_with(seed: u64, config: Config, server: Server, faults: Faults
         ..plan(config.seats)
     };
     let kept = seen.clone();
-    let run = Sim::new(seed)
-        .faults(faults)
-        .plan(plan)
-        .upstream(target, move || server.clone())
-        .drain_at(length)
+    let run = world(Sim::new(seed).plan(plan))
+        .drain_at(drain_at)
         .run(move |seat| Load::new(config.clone(), gate.clone(), seat, Box::new(Keep(kept.clone()))))
         .check();
     let seen = std::mem::take(&mut *seen.borrow_mut());
