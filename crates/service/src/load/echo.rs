@@ -165,3 +165,139 @@ impl Partial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shard::random::Random;
+
+    const NEXT: u64 = 12;
+
+    fn message(pattern: &Pattern, number: u64) -> Vec<u8> {
+        [&number.to_le_bytes()[..pattern.head()], pattern.fill(3, number, 0)].concat()
+    }
+
+    fn messages(pattern: &Pattern, numbers: &[u64]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| message(pattern, *number)).collect()
+    }
+
+    /// Reads pieces, of which `outstanding` requests before [`NEXT`] are to come; stops where a connection would be given up.
+    fn read_pieces(pattern: &Pattern, mut outstanding: u64, pieces: &[&[u8]], verify: bool) -> Vec<Answer> {
+        let (mut reader, mut answers) = (Reader::default(), Vec::new());
+        for piece in pieces {
+            let window = Window { connection: 3, next: NEXT, outstanding };
+            read(&mut reader, pattern, window, piece, verify, |answer| {
+                outstanding -=
+                    u64::from(!matches!(answer, Answer::Duplicated | Answer::Extra(_) | Answer::Garbage));
+                answers.push(answer);
+            });
+            if answers.last() == Some(&Answer::Garbage) {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// The same wherever it is cut: at every position, and at every pair of positions.
+    fn read_all(pattern: &Pattern, outstanding: u64, bytes: &[u8]) -> Vec<Answer> {
+        let whole = read_pieces(pattern, outstanding, &[bytes], true);
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(
+                    read_pieces(pattern, outstanding, &pieces, true),
+                    whole,
+                    "cut at {first}, {second}"
+                );
+            }
+        }
+        whole
+    }
+
+    use Answer::{Corrupt, Duplicated, Extra, Garbage, Good, Reordered};
+
+    #[test]
+    fn messages_of_every_size_are_read_wherever_they_are_cut() {
+        for bytes in (1..=9).chain([17, 40]) {
+            let pattern = Pattern::new(1, bytes);
+            let three = messages(&pattern, &[9, 10, 11]);
+            assert_eq!(read_all(&pattern, 3, &three), [Good(0); 3], "{bytes} bytes");
+            assert_eq!(read_pieces(&pattern, 3, &[&three], false), [Good(0); 3]);
+            assert_eq!(read_all(&pattern, 3, &three[..three.len() - 1]), [Good(0); 2]);
+        }
+    }
+
+    #[test]
+    fn each_way_to_be_wrong_has_its_name() {
+        let pattern = Pattern::new(1, 12);
+        let seen =
+            |outstanding, numbers: &[u64]| read_all(&pattern, outstanding, &messages(&pattern, numbers));
+        assert_eq!(seen(4, &[8, 10, 9, 11]), [Good(0), Reordered, Good(0), Good(0)], "swapped");
+        assert_eq!(seen(4, &[11, 10, 9, 8]), [Reordered, Good(0), Good(0), Good(0)], "the last came first");
+        assert_eq!(seen(4, &[8, 8, 9, 10, 11]), [Good(0), Duplicated, Good(0), Good(0), Good(0)]);
+        assert_eq!(seen(1, &[11, 11]), [Good(0), Duplicated], "with nothing outstanding too");
+        assert_eq!(seen(2, &[10, 99, 11]), [Good(0), Corrupt, Duplicated], "99 was never sent");
+        assert_eq!(seen(3, &[98, 99, 9]), [Corrupt, Garbage], "a second one in a row: out of step");
+        let mut twice = messages(&pattern, &[9, 10, 11]);
+        twice.insert(12, 0);
+        assert_eq!(read_all(&pattern, 3, &twice), [Good(0), Corrupt, Garbage], "a byte too many");
+        let mut short = messages(&pattern, &[9, 10, 11]);
+        short.remove(3);
+        assert_eq!(read_all(&pattern, 3, &short)[1], Garbage, "a byte too few");
+        assert_eq!(read_pieces(&pattern, 0, &[b"abc"], false), [Extra(3)]);
+        assert_eq!(read_pieces(&pattern, 0, &[b"abcdefghijkl"], true), [Extra(12)]);
+    }
+
+    #[test]
+    fn a_damaged_byte_at_whichever_offset_is_found_and_the_next_message_is_good() {
+        for bytes in [1, 7, 8, 9, 40] {
+            let pattern = Pattern::new(1, bytes);
+            for at in 0..bytes {
+                for flip in [1, 0x80, 0xff] {
+                    let mut stream = messages(&pattern, &[9, 10, 11]);
+                    stream[bytes + at] ^= flip;
+                    let answers = read_all(&pattern, 3, &stream);
+                    if bytes == HEAD {
+                        // It is nothing but its number: with that damaged it may be another message, and look overtaken.
+                        assert!(matches!(answers[..2], [Good(0), Corrupt | Reordered | Duplicated]), "{at}");
+                    } else {
+                        assert_eq!(answers, [Good(0), Corrupt, Good(0)], "{bytes} bytes, {at}");
+                    }
+                    assert_eq!(read_pieces(&pattern, 3, &[&stream], false), [Good(0); 3], "not compared");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_comes_no_request_is_answered_twice_and_what_is_kept_is_bounded() {
+        for seed in 0..20_000 {
+            let mut random = Random::new(seed);
+            let pattern = Pattern::new(1, 1 + random.below(20) as usize);
+            let mut stream = messages(&pattern, &(0..12).map(|_| random.below(14)).collect::<Vec<_>>());
+            for _ in 0..random.below(4) {
+                let at = random.below(stream.len() as u64) as usize;
+                match random.below(3) {
+                    0 => stream[at] = random.next() as u8,
+                    1 => drop(stream.remove(at)),
+                    _ => stream.insert(at, 0),
+                }
+            }
+            let outstanding = random.below(13);
+            let cut = random.below(stream.len() as u64) as usize;
+            let cut = stream.split_at(cut);
+            let whole = read_pieces(&pattern, outstanding, &[&stream], true);
+            assert_eq!(read_pieces(&pattern, outstanding, &[cut.0, cut.1], true), whole, "seed {seed}");
+            let ended = whole.iter().filter(|answer| matches!(answer, Good(_) | Corrupt | Reordered)).count();
+            assert!(ended as u64 <= outstanding, "seed {seed}: {whole:?}");
+        }
+        let mut partial = Partial::default();
+        let pattern = Pattern::new(1, 8);
+        let window = Window { connection: 0, next: 1 << 40, outstanding: 1 << 40 };
+        for number in 0..100_000u64 {
+            partial.head = (number * 30).to_le_bytes();
+            partial.judge(&pattern, window);
+            assert!(partial.missing.as_ref().is_none_or(|missing| missing.len() <= MISSING_MAX));
+        }
+    }
+}

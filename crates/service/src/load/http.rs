@@ -329,3 +329,6 @@ const LIMITS: Limits = Limits {
     body_bytes_max: u64::MAX,
     extension_bytes_max: 4 << 10,
 };
+
+#[cfg(test)]
+mod tests;
