@@ -15,10 +15,14 @@ pub(super) struct Partial {
     strange: bool,
     /// Messages that were overtaken and have not come yet.
     missing: Option<Vec<u64>>,
+    /// Messages that came since and were none of these.
+    others: u32,
 }
 
 /// Overtaken messages that are remembered; further ones count as corrupt when they come.
 const MISSING_MAX: usize = 64;
+/// After so many others an overtaken message is lost, which no stream does: each answer would be taken for the one before it.
+const OTHERS_MAX: u32 = 16;
 
 /// What is known of a connection's messages: those from `first` to before `next` are outstanding.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +134,8 @@ impl Partial {
         let ahead = self.missing.as_ref().map_or(0, |missing| missing.len() as u64);
         let expected = oldest + ahead;
         if number == expected {
-            return Answer::Good(0);
+            self.others += u32::from(ahead > 0);
+            return if self.others > OTHERS_MAX { Answer::Garbage } else { Answer::Good(0) };
         }
         if number < expected {
             return Answer::Duplicated;
@@ -157,6 +162,7 @@ impl Partial {
     }
 
     fn forget(&mut self, at: usize) {
+        self.others = 0;
         if let Some(missing) = self.missing.as_mut() {
             missing.swap_remove(at);
             if missing.is_empty() {
@@ -238,6 +244,16 @@ mod tests {
         assert_eq!(seen(1, &[11, 11]), [Good(0), Duplicated], "with nothing outstanding too");
         assert_eq!(seen(2, &[10, 99, 11]), [Good(0), Corrupt, Duplicated], "99 was never sent");
         assert_eq!(seen(3, &[98, 99, 9]), [Corrupt, Garbage], "a second one in a row: out of step");
+        let lost: Vec<u64> = (0..40).filter(|number| *number != 3).collect();
+        let window = Window { connection: 3, next: 40, outstanding: 40 };
+        let (mut reader, mut answers) = (Reader::default(), Vec::new());
+        read(&mut reader, &pattern, window, &messages(&pattern, &lost), true, |answer| answers.push(answer));
+        let good_before_and_then =
+            [vec![Good(0); 3], vec![Reordered], vec![Good(0); 16], vec![Garbage]].concat();
+        assert_eq!(
+            answers, good_before_and_then,
+            "one that never comes: each answer would be that of another"
+        );
         let mut twice = messages(&pattern, &[9, 10, 11]);
         twice.insert(12, 0);
         assert_eq!(read_all(&pattern, 3, &twice), [Good(0), Corrupt, Garbage], "a byte too many");

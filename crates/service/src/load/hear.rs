@@ -103,7 +103,7 @@ impl Load {
         if let Some(leg) = line.leg {
             line.stamp(io.sent_ns(leg));
         }
-        let Saying::Datagrams(_, all) = &self.talk else { return };
+        let Saying::Datagrams(_, all) = &mut self.talk else { return };
         let (answer, request) = all[index as usize].read(line, packet.bytes(), self.config.verify);
         counts.checked_bytes += if self.config.verify { packet.bytes().len() as u64 } else { 0 };
         match answer {

@@ -57,8 +57,9 @@ impl Load {
     pub(super) fn stop(&mut self, now_ns: u64) {
         if self.phase == Phase::Running {
             self.record.cut(now_ns);
-            if let Some(pacer) = &mut self.pacer {
-                pacer.cut(now_ns);
+            match &mut self.pacer {
+                Some(pacer) => pacer.cut(now_ns),
+                None => self.phase = Phase::Ending,
             }
         } else if self.phase == Phase::Waiting {
             self.phase = Phase::Ending;
@@ -69,7 +70,7 @@ impl Load {
     pub(super) fn is_sent(&self, now_ns: u64) -> bool {
         match &self.pacer {
             Some(pacer) => pacer.next_ns().is_none(),
-            None => now_ns >= self.record.end_ns() || self.gate.is_stopped(),
+            None => now_ns >= self.record.end_ns(),
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Messages {
     bytes: usize,
     /// How many different ones there are: number `n` is sent as `n` modulo this.
     period: u64,
+    /// One past the newest that was answered.
+    answered: u64,
 }
 
 impl Messages {
@@ -33,7 +35,7 @@ impl Messages {
             all.extend_from_slice(&number.to_le_bytes());
             all.extend_from_slice(pattern.fill(connection, number, 0));
         }
-        Messages { all: all.into(), bytes, period: period as u64 }
+        Messages { all: all.into(), bytes, period: period as u64, answered: 0 }
     }
 
     /// Message `number`.
@@ -44,7 +46,12 @@ impl Messages {
 
     /// Which of the line's outstanding requests a datagram answers, and how it was. A request that was answered is marked by `done`
     /// in the line's window and leaves it when it is the oldest.
-    pub(super) fn read(&self, line: &mut Line, datagram: &[u8], verify: bool) -> (Answer, Option<Request>) {
+    pub(super) fn read(
+        &mut self,
+        line: &mut Line,
+        datagram: &[u8],
+        verify: bool,
+    ) -> (Answer, Option<Request>) {
         let extra = (Answer::Extra(datagram.len() as u64), None);
         let Some(head) = datagram.first_chunk::<HEAD>() else { return extra };
         let sent = u64::from_le_bytes(*head);
@@ -66,11 +73,14 @@ impl Messages {
             true => *datagram == self.all[at..at + self.bytes],
             false => datagram.len() == self.bytes,
         };
-        let answer = match (intact, ahead) {
-            (false, _) => Answer::Corrupt,
-            (true, 0) => Answer::Good(0),
-            (true, _) => Answer::Reordered,
+        // Behind a newer one (RFC 4737 section 3.3): one that was lost does not make those after it reordered.
+        let number = oldest + ahead;
+        let answer = match intact {
+            false => Answer::Corrupt,
+            true if number < self.answered => Answer::Reordered,
+            true => Answer::Good(0),
         };
+        self.answered = self.answered.max(number + 1);
         let request = line.take(ahead as usize);
         (answer, Some(request))
     }

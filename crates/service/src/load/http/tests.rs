@@ -5,8 +5,7 @@ use Answer::{Closing, Corrupt, Extra, Garbage, Good, Status};
 use shard::random::Random;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nok";
-const LATER: &str =
-    "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\nContent-Length: 2\r\n\r\nok";
+const LATER: &str = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\nContent-Length: 2\r\n\r\nok";
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\no\r\n001\r\nk\r\n0\r\nx: y\r\n\r\n";
 
@@ -108,11 +107,7 @@ fn every_kind_of_answer_ends_where_it_says_and_is_called_what_it_is() {
     let worse = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(read_all(false, 3, &[OK, bad, worse].concat(), false), [Good(2), Status(4), Status(5)]);
     let other = OK.replace("ok", "no");
-    assert_eq!(
-        read_all(false, 2, &[other.as_str(), OK].concat(), false),
-        [Corrupt, Good(2)],
-        "other bytes"
-    );
+    assert_eq!(read_all(false, 2, &[other.as_str(), OK].concat(), false), [Corrupt, Good(2)], "other bytes");
     let longer = OK.replace("2\r\n\r\nok", "3\r\n\r\noks");
     assert_eq!(read_all(false, 2, &[longer.as_str(), OK].concat(), false), [Corrupt, Good(2)]);
     assert_eq!(read_all(false, 1, &[OK, OK].concat(), false), [Good(2), Extra(OK.len() as u64)]);
