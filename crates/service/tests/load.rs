@@ -226,7 +226,7 @@ fn once_the_server_behaves_again_every_connection_is_of_use_again() {
 }
 
 /// Of each of the tests over many seeds.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 
 #[test]
 fn one_seed_is_one_result() {
@@ -527,6 +527,14 @@ fn a_peer_that_closes_or_resets_each_connection_is_not_asked_as_fast_as_it_can_c
         assert!((3..=12).contains(&log.borrow().len()), "{ending:?}: {} connects", log.borrow().len());
         assert_eq!(seen.counts().answered, 0);
     }
+    // One that works at last is asked as before, whatever it took.
+    let mut config = open(echo(64), Law::Constant, 100.0);
+    config.connections = 1;
+    let server = Server::echo().ends(Ending::Closes(64)).resets_first(6);
+    let log = server.log();
+    assert_eq!(run(1, config, server).counts().answered, 100);
+    let times: Vec<u64> = log.borrow().iter().map(|(at, _)| *at).skip(7).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] < 15 * MS), "{times:?}");
     // One that answers first is asked again at once.
     let mut config = open(echo(64), Law::Constant, 100.0);
     config.connections = 1;
@@ -627,4 +635,31 @@ fn datagrams_that_are_lost_doubled_swapped_or_damaged_are_named_so() {
     };
     let strange = datagrams(&config, strange).counts();
     assert_eq!((strange.answered, strange.extra), (100, 68 * 100));
+}
+
+#[test]
+fn the_first_arrival_is_on_time_wherever_between_two_ticks_the_schedule_begins() {
+    for begin_ns in [BEGIN_NS + 1, BEGIN_NS + 437_211, BEGIN_NS + 999_999] {
+        let mut config = echo(64);
+        config.warmup = Duration::ZERO;
+        let config = open(config, Law::Constant, 1000.0);
+        let gate = Arc::new(Gate::default());
+        gate.open(begin_ns);
+        let (target, drain) = (config.target, length(&config));
+        let (seen, _) = run_sim(config, gate, move |sim| sim.upstream(target, Server::echo), 1, drain);
+        assert!(seen.total.send_lag.max() <= 1_000, "{begin_ns}: {}", seen.total.send_lag.max());
+    }
+}
+
+#[test]
+fn a_connection_on_which_an_answer_came_unasked_is_not_asked_again() {
+    let (talk, _) = http();
+    let config = open(config(talk), Law::Constant, 500.0);
+    let twice = Server::echo().changes(|_| load_rig::rogue::ANSWER.repeat(2).into_bytes());
+    let seen = run(1, config, twice);
+    seen.assert_accounts("twice");
+    let c = seen.counts();
+    assert_eq!((c.answered, c.errors()), (500, 0));
+    assert!(c.opened >= 1_000, "each request has a connection of its own: {c:?}");
+    assert_eq!(c.extra, 1_000 * load_rig::rogue::ANSWER.len() as u64);
 }

@@ -96,6 +96,8 @@ pub(crate) struct Server {
     change: Option<fn(Vec<u8>) -> Vec<u8>>,
     silent: bool,
     deaf: bool,
+    /// So many connections are reset at once, the first ones.
+    resets: usize,
     waiting: Vec<u8>,
     got: usize,
     sleeps: bool,
@@ -124,6 +126,11 @@ impl Server {
 
     pub(crate) fn silent(self) -> Server {
         Server { silent: true, ..self }
+    }
+
+    /// Resets so many connections before it begins to work.
+    pub(crate) fn resets_first(self, resets: usize) -> Server {
+        Server { resets, ..self }
     }
 
     /// Reads nothing.
@@ -170,6 +177,7 @@ impl Peer for Server {
         self.index = self.log.borrow().len();
         self.log.borrow_mut().push((line.now_ns(), 0));
         match self.ending {
+            _ if self.index < self.resets => line.reset(),
             Ending::Closes(0) => line.finish(),
             Ending::Resets(0) => line.reset(),
             _ => {}
