@@ -193,11 +193,10 @@ mod tests {
         for piece in pieces {
             let window = Window { connection: 3, next: NEXT, outstanding };
             read(&mut reader, pattern, window, piece, verify, |answer| {
-                outstanding -=
-                    u64::from(!matches!(answer, Answer::Duplicated | Answer::Extra(_) | Answer::Garbage));
+                outstanding -= u64::from(!matches!(answer, Duplicated | Extra(_) | Garbage));
                 answers.push(answer);
             });
-            if answers.last() == Some(&Answer::Garbage) {
+            if answers.last() == Some(&Garbage) {
                 break;
             }
         }

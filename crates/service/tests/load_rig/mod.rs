@@ -9,7 +9,7 @@ use service::load::{CloseBy, Config, Gap, Gate, Late, Life, Load, Pace, Sink, Ta
 use shard::engine::sim::{Faults, Line, Peer, Run, Sim, plan};
 use shard::plan::Plan;
 use stats::interval::{Counts, Interval};
-use stats::schedule::{Arrivals, Law};
+use stats::schedule::{Arrivals, Law, Share};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -226,6 +226,32 @@ pub(crate) fn echo(bytes: usize) -> Config {
 pub(crate) fn open(config: Config, law: Law, per_s: f64) -> Config {
     let ns = (config.warmup + config.duration).as_nanos() as u64;
     Config { pace: Pace::Open(Arrivals::steady(law, per_s, ns, config.seed)), ..config }
+}
+
+/// What must hold of every load, whatever happens to it.
+pub(crate) fn assert_sound(seen: &Seen, config: &Config, what: &str) {
+    let c = seen.counts();
+    if let Pace::Open(arrivals) = &config.pace {
+        seen.assert_accounts(what);
+        let zero = config.warmup.as_nanos() as u64;
+        let share = |index| arrivals.share(Share { index, of: config.seats.into() });
+        let due = (0..config.seats.into()).flat_map(share).filter(|at| *at >= zero).count();
+        assert_eq!(c.due, due as u64, "{what}: the schedule");
+    } else {
+        assert_eq!(c.due, c.answered + c.failed() + c.warmup, "{what}: {c:?}");
+        assert_eq!(c.due, c.sent, "{what}");
+    }
+    let seats = u32::from(config.seats);
+    assert_eq!((seen.over, seen.ready), (seats, seats), "{what}: over and ready, once a seat");
+    assert_eq!(seen.opened + seen.failed, config.connections, "{what}: tried");
+    assert_eq!(seen.steps.len() as u32, 10 * seats, "{what}: steps");
+    assert_eq!(c.status, c.status_4xx + c.status_5xx, "{what}");
+    if c.timeout > 0 {
+        let timeout = config.timeout.as_nanos() as u64;
+        let longest = seen.total.response.iter_recorded().filter(|v| v.value_iterated_to() >= timeout);
+        let long: u64 = longest.map(|v| v.count_at_value()).sum();
+        assert!(long >= c.timeout, "{what}: {long} took as long as the timeout, {} timed out", c.timeout);
+    }
 }
 
 pub(crate) fn run<P: Peer + Clone + 'static>(seed: u64, config: Config, server: P) -> Seen {

@@ -52,11 +52,12 @@ impl Queue {
     }
 
     fn send(&mut self, line: &mut Line<'_>) {
-        while let Some((_, bytes)) = self.leaving.pop_front_if(|(at, _)| *at <= line.now_ns()) {
-            line.send(bytes);
-        }
-        if let Some((at, _)) = self.leaving.front() {
-            line.wait(Duration::from_nanos(at - line.now_ns()));
+        while let Some((at, bytes)) = self.leaving.front_mut() {
+            if *at > line.now_ns() {
+                return line.wait(Duration::from_nanos(*at - line.now_ns()));
+            }
+            line.send(std::mem::take(bytes));
+            self.leaving.pop_front();
         }
     }
 }
