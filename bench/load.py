@@ -91,10 +91,32 @@ def h2load(url, pipeline):
     return {"per_s": rate, "cpu_ns": cpu_s * 1e9 / max(total, 1)}
 
 
+def floor(url, pipeline):
+    """The small loop of bench/floor: it throws answers away in the kernel and only counts their bytes. Nobody can be faster."""
+    command = ["bench/floor/target/release/client", "--mode", "http", "--addr", url.split("/")[2], "--core", "1",
+               "--connections", "64", "--depth", str(pipeline), "--seconds", str(A.seconds), "--warmup-ms", "300"]
+    text, cpu_s = run(command)
+    result = json.loads(text)
+    return {"per_s": result["messages"] / (result["measured_ns"] / 1e9), "cpu_ns": cpu_s * 1e9 / result["messages_ever"]}
+
+
+def others(pipeline):
+    """The other tools that are there."""
+    found = {}
+    for name, tool in (("wrk", wrk), ("h2load", h2load), ("bench/floor client, which looks at nothing", floor)):
+        if shutil.which(name.split(",")[0].replace("bench/floor client", "bench/floor/target/release/client")):
+            found[name] = lambda urls, tool=tool: tool(urls["http"] + "/ping", pipeline)
+        else:
+            say(f"{name} is not there and takes no part")
+    return found
+
+
 def ours(url, *flags):
     command = [f"{A.programs}/ringmill-load", url, "--cores", "1", "--connections", "64", "--warmup", "300ms",
                "--duration", f"{A.seconds}s", "--quiet", "--json", "-", *flags]
     text, cpu_s = run(command)
+    if not text:
+        sys.exit("no result of: " + " ".join(command))
     result = json.loads(text)
     seen = result["arrivals"]["answered"] + result["arrivals"]["warmup"]
     lag, service = result["latency"]["send_lag"], result["latency"]["service"]
@@ -136,27 +158,12 @@ def contest(title, contenders, baseline):
     return seen
 
 
-def closed():
-    all_ = {"ringmill-load": lambda urls: ours(urls["http"] + "/ping", "--closed"),
-            "ringmill-load --no-verify": lambda urls: ours(urls["http"] + "/ping", "--closed", "--no-verify")}
-    for name, tool in (("wrk", wrk), ("h2load", h2load)):
-        if shutil.which(name):
-            all_[name] = lambda urls, tool=tool: tool(urls["http"] + "/ping", 1)
-        else:
-            say(f"{name} is not there and takes no part")
-    seen = contest("Closed loop, HTTP `/ping`, 64 connections", all_, "wrk" if "wrk" in all_ else "ringmill-load")
+def closed(title, pipeline):
+    flags = ("--closed", "--pipeline", str(pipeline))
+    all_ = {"ringmill-load": lambda urls: ours(urls["http"] + "/ping", *flags),
+            "ringmill-load --no-verify": lambda urls: ours(urls["http"] + "/ping", *flags, "--no-verify"), **others(pipeline)}
+    seen = contest(title, all_, "wrk" if "wrk" in all_ else "ringmill-load")
     return statistics.median(run["per_s"] for run in seen["ringmill-load"])
-
-
-def pipelined():
-    all_ = {"ringmill-load": lambda urls: ours(urls["http"] + "/ping", "--closed", "--pipeline", "16"),
-            "ringmill-load --no-verify":
-                lambda urls: ours(urls["http"] + "/ping", "--closed", "--pipeline", "16", "--no-verify")}
-    for name, tool in (("wrk", wrk), ("h2load", h2load)):
-        if shutil.which(name):
-            all_[name] = lambda urls, tool=tool: tool(urls["http"] + "/ping", 16)
-    contest("Closed loop, HTTP `/ping`, 64 connections, 16 requests outstanding on each", all_,
-            "wrk" if "wrk" in all_ else "ringmill-load")
 
 
 def open_loop(most_per_s):
@@ -185,9 +192,11 @@ def main():
     flags = " ".join(sys.argv[1:])
     say(f"`bench/load.py {flags}`, {platform.release()}, {os.cpu_count()} CPUs, {A.rounds} rounds of {A.seconds} s")
     only = A.only or ["closed", "pipelined", "open"]
-    most = closed() if "closed" in only else 200_000
+    most = 200_000
+    if "closed" in only:
+        most = closed("Closed loop, HTTP `/ping`, 64 connections", 1)
     if "pipelined" in only:
-        pipelined()
+        closed("Closed loop, HTTP `/ping`, 64 connections, 16 requests outstanding on each", 16)
     if "open" in only:
         open_loop(most)
     if A.out:
