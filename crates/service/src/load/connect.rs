@@ -137,7 +137,6 @@ impl Load {
     }
 
     pub(super) fn gone(&mut self, index: u32, io: &mut Io<'_, Load>) {
-        self.record.open = self.record.open.saturating_sub(1);
         let line = &mut self.lines[index as usize];
         let meant = line.left == 0;
         line.reset();

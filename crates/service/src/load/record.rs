@@ -22,8 +22,6 @@ pub(super) struct Recorder {
     /// When the present step ends.
     until_ns: u64,
     closed: bool,
-    /// Open connections.
-    pub(super) open: u64,
 }
 
 /// A run of equal samples, which cost as much to record as one. Answers that come together were often sent together.
@@ -57,7 +55,6 @@ impl Recorder {
             end_ns: u64::MAX,
             until_ns: u64::MAX,
             closed,
-            open: 0,
         }
     }
 
@@ -146,14 +143,12 @@ impl Recorder {
 
     /// A connection was opened after so long.
     pub(super) fn connected(&mut self, took_ns: u64) {
-        self.open += 1;
         self.step.counts.opened += 1;
         self.step.connect.saturating_record(took_ns.max(1));
     }
 
     /// A socket that needs no connecting is there.
     pub(super) fn bound(&mut self) {
-        self.open += 1;
         self.step.counts.opened += 1;
     }
 

@@ -169,7 +169,9 @@ fn millionths(share: f64) -> f64 {
 
 impl Errors {
     fn of(counts: &Counts) -> Errors {
-        let Counts { refused, reset, timeout, short, mismatch, status, .. } = *counts;
+        let Counts { refused, reset, connect_timeout, short, mismatch, status, .. } = *counts;
+        // Connects that had no answer in time stand beside the requests that had none.
+        let timeout = counts.timeout + connect_timeout;
         Errors { refused, reset, timeout, short, mismatch, status }
     }
 }
