@@ -6,6 +6,7 @@ use super::line::{Line, State};
 use super::record::Failure;
 use super::udp::DONE;
 use shard::{Connect, Io, LegError};
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 /// Connects of one seat that may be on their way at a time: a listener's queue is often no longer than 128 or 4096.
@@ -32,18 +33,18 @@ impl Load {
             let seconds = (now_ns - self.since_ns) as f64 / 1e9;
             (seconds * per_s / f64::from(self.config.seats)) as u64 + 1
         });
-        for _ in 0..self.down.len() {
-            if self.connecting >= CONNECTING_MAX {
-                break;
-            }
-            let Some(index) = self.down.pop_front() else { break };
-            let line = &self.lines[index as usize];
+        while self.connecting < CONNECTING_MAX {
             // The ramp is for the first time; who comes back was counted.
-            if line.again_ns > now_ns || !line.tried && self.begun >= allowed {
-                self.down.push_back(index);
-            } else {
-                self.begun += u64::from(!line.tried);
+            if let Some(Reverse((_, index))) =
+                self.down.peek().copied().filter(|Reverse((at, _))| *at <= now_ns)
+            {
+                self.down.pop();
                 self.connect(index, io);
+            } else if (self.fresh as usize) < self.lines.len() && u64::from(self.fresh) < allowed {
+                self.fresh += 1;
+                self.connect(self.fresh - 1, io);
+            } else {
+                break;
             }
         }
     }
@@ -78,7 +79,7 @@ impl Load {
         let line = &mut self.lines[index as usize];
         line.reset();
         line.back_off(io.now_ns());
-        self.down.push_back(index);
+        self.down.push(Reverse((line.again_ns, index)));
     }
 
     pub(super) fn tried(&mut self, index: u32) {
@@ -147,10 +148,11 @@ impl Load {
         } else {
             line.back_off(io.now_ns());
         }
-        if self.phase == Phase::Running && line.again_ns <= io.now_ns() && self.connecting < CONNECTING_MAX {
+        let again_ns = line.again_ns;
+        if self.phase == Phase::Running && again_ns <= io.now_ns() && self.connecting < CONNECTING_MAX {
             self.connect(index, io);
         } else {
-            self.down.push_back(index);
+            self.down.push(Reverse((again_ns, index)));
         }
     }
 

@@ -14,7 +14,8 @@ use super::sink::Sink;
 use super::sockets::step_ns;
 use super::udp::{self, Messages};
 use shard::{End, Event, Io, Leg, Next, Origin, Service, Token};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +32,12 @@ pub struct Load {
     pub(super) by_leg: Vec<u32>,
     /// Lines with room for a request, the one that waits longest first.
     pub(super) free: VecDeque<u32>,
-    /// Lines that are to connect, in no order.
-    pub(super) down: VecDeque<u32>,
+    /// Lines from this one on have not begun to connect.
+    pub(super) fresh: u32,
+    /// Lines that are to connect again, and when.
+    pub(super) down: BinaryHeap<Reverse<(u64, u32)>>,
     pub(super) connecting: usize,
-    /// Connects begun, and since when, for the ramp.
-    pub(super) begun: u64,
+    /// Since when connects are begun, for the ramp.
     pub(super) since_ns: u64,
     pub(super) untried: u32,
     pub(super) pacer: Option<Pacer>,
@@ -102,7 +104,8 @@ impl Load {
         Load {
             talk,
             untried: lines.len() as u32,
-            down: (0..lines.len() as u32).collect(),
+            fresh: 0,
+            down: BinaryHeap::new(),
             free: VecDeque::with_capacity(lines.len() + 1),
             lines,
             by_leg: Vec::new(),
@@ -111,7 +114,6 @@ impl Load {
             seat,
             phase: Phase::Waiting,
             connecting: 0,
-            begun: 0,
             since_ns: 0,
             pacer: None,
             wake_ns: 0,
