@@ -13,7 +13,8 @@ pub struct Search {
     pub ci95_per_s: Option<[f64; 2]>,
     /// Every candidate, by rate.
     pub points: Vec<SearchPoint>,
-    /// Why it ended: `found`, `ceiling` (the highest rate asked for holds), `floor` (the lowest does not), `budget`, `interrupted`.
+    /// Why it ended: `found`, `ceiling` (the highest rate asked for holds), `floor` (the lowest does not), `budget`, `interrupted`,
+    /// `generator` (it could not send as fast as the next rate asks).
     pub ended: String,
 }
 

@@ -248,10 +248,12 @@ fn search(runs: &[Run<'_>]) -> Option<Chart> {
     )
 }
 
-/// The bound in `p99<2ms`, in nanoseconds.
+/// The first bound of a time in `p99<2ms,errors<0.1%`, in nanoseconds.
 fn promised_ns(slo: &str) -> Option<f64> {
-    let (_, bound) = slo.split_once('<')?;
-    parse_duration(bound.trim_start_matches('=').trim()).ok().map(|ns| ns as f64)
+    slo.split(',').find_map(|part| {
+        let (_, bound) = part.split_once('<')?;
+        parse_duration(bound.trim_start_matches('=').trim()).ok().map(|ns| ns as f64)
+    })
 }
 
 /// A chart whose axes hold everything in it; `None` without a point.
