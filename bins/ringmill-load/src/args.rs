@@ -12,6 +12,7 @@ use linux::console::Failure;
 use linux::cpu::{CoresSpec, Shards};
 use stats::schedule::Law;
 
+use crate::search::Search;
 use crate::url::Url;
 use crate::words::{self, Header, Rate, Sources, Steps};
 
@@ -20,6 +21,8 @@ use crate::words::{self, Header, Rate, Sources, Steps};
 pub(crate) enum Asked {
     /// One load for one time.
     Run(Box<Run>),
+    /// The highest rate that keeps a promise.
+    Search(Box<Search>),
     /// Results as a page.
     Report(Report),
     /// Two results beside each other.
@@ -44,6 +47,7 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<Run>),
+    Search(Box<Search>),
     Report(Report),
     Compare(Compare),
     Merge(Merge),
@@ -121,9 +125,9 @@ pub(crate) struct Connections {
     /// Close a connection after so long and open another
     #[arg(long, value_name = "TIME", value_parser = words::duration)]
     pub(crate) lifetime: Option<Duration>,
-    /// How a connection is closed: by FIN, which keeps its port in TIME_WAIT, or by a reset
-    #[arg(long, value_name = "HOW", default_value = "fin")]
-    pub(crate) close: CloseWord,
+    /// How a connection is closed: by FIN, which keeps its port in TIME_WAIT, or by a reset [default: fin; search: rst]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) close: Option<CloseWord>,
     /// Connects a second at the begin: 10k/s [default: as fast as they go]
     #[arg(long, value_name = "RATE", value_parser = words::steady_rate)]
     pub(crate) ramp: Option<f64>,
@@ -179,7 +183,7 @@ pub(crate) struct Generator {
 }
 
 /// Where the result goes, beside the summary on standard output.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
     /// The whole result as JSON; - is standard output, and the summary then goes to standard error
@@ -306,6 +310,7 @@ pub(crate) fn word(value: impl ValueEnum) -> String {
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {
     match Line::try_parse_from(with_command(words.into_iter().collect())) {
         Ok(Line { command: Command::Run(run) }) => Ok(Asked::Run(run)),
+        Ok(Line { command: Command::Search(search) }) => Ok(Asked::Search(search)),
         Ok(Line { command: Command::Report(report) }) => Ok(Asked::Report(report)),
         Ok(Line { command: Command::Compare(compare) }) => Ok(Asked::Compare(compare)),
         Ok(Line { command: Command::Merge(merge) }) => Ok(Asked::Merge(merge)),
@@ -336,6 +341,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringmill-load http://127.0.0.1:8080/ping --rate 20k --duration 30s
   ringmill-load echo://127.0.0.1:7007 --closed --connections 256 --html report.html
+  ringmill-load search http://127.0.0.1:8080/ping --slo 'p99<2ms' --html knee.html
   ringmill-load report run.json -o run.html
   ringmill-load compare before.json after.json
   ringmill-load merge a.hlog b.hlog -o both.hlog

@@ -83,8 +83,8 @@ impl Config {
             timeout: when.timeout,
             life: life(&connections),
             close: match connections.close {
-                CloseWord::Fin => CloseBy::Fin,
-                CloseWord::Rst => CloseBy::Rst,
+                None | Some(CloseWord::Fin) => CloseBy::Fin,
+                Some(CloseWord::Rst) => CloseBy::Rst,
             },
             ramp_per_s: connections.ramp,
             verify: !say.no_verify,
@@ -92,6 +92,17 @@ impl Config {
         };
         let asked = asked(&url, &when, generator.idle, &load);
         Ok(Config { load: Arc::new(load), cores, idle: generator.idle, output, asked })
+    }
+
+    /// The same load of the same `url` at another time and pace, with a seed of its own if `when` has none.
+    pub(crate) fn again(&self, url: &Url, when: &When) -> Config {
+        let seed = when.seed.unwrap_or_else(new_seed);
+        let (pace, duration) = pace(when, seed);
+        let load = load::Config { pace, duration, warmup: when.warmup, seed, ..(*self.load).clone() };
+        let asked = asked(url, when, self.idle, &load);
+        // What there is to warn of was said once.
+        let cores = Choice { cores: self.cores.cores.clone(), warning: None };
+        Config { load: Arc::new(load), cores, idle: self.idle, output: self.output.clone(), asked }
     }
 }
 
@@ -113,7 +124,7 @@ fn belongs(url: &Url, connections: &Connections, say: &Say) -> Result<(), String
         ("--pipeline above 1", connections.pipeline > 1),
         ("--churn", connections.churn.is_some()),
         ("--lifetime", connections.lifetime.is_some()),
-        ("--close rst", connections.close == CloseWord::Rst),
+        ("--close rst", connections.close == Some(CloseWord::Rst)),
         ("--ramp", connections.ramp.is_some()),
     ];
     let echo: &[(&str, bool)] = &[("--size", say.size.is_some())];

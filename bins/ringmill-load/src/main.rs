@@ -15,7 +15,9 @@ mod room;
 mod run;
 #[cfg_attr(not(feature = "tui"), path = "screen/absent.rs")]
 mod screen;
+mod search;
 mod steps;
+mod stops;
 mod target;
 mod url;
 mod wire;
@@ -27,6 +29,7 @@ use std::process::ExitCode;
 use args::Asked;
 use config::Config;
 use linux::console::{Failure, tell};
+use stats::outcome::Outcome;
 use stats::summary;
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
 fn answer() -> Result<ExitCode, Failure> {
     match args::read(std::env::args_os())? {
         Asked::Run(run) => measure(*run),
+        Asked::Search(search) => search::search(*search),
         Asked::Report(report) => results::report(&report).map(|()| ExitCode::SUCCESS),
         Asked::Compare(compare) => results::compare(&compare).map(|()| ExitCode::SUCCESS),
         Asked::Merge(merge) => merge::merge(&merge).map(|()| ExitCode::SUCCESS),
@@ -47,12 +51,16 @@ fn answer() -> Result<ExitCode, Failure> {
 fn measure(run: args::Run) -> Result<ExitCode, Failure> {
     let config = Config::of(run)?;
     let outcome = run::run(&config)?;
-    let summary = summary::text(&outcome);
-    if config.output.json.as_deref().is_some_and(files::is_stdout) {
-        let _ = std::io::stderr().write_all(summary.as_bytes());
+    end(&outcome, &summary::text(&outcome), &config.output)
+}
+
+/// Shows a result and writes its files. Returns the exit code of its verdict.
+fn end(outcome: &Outcome, text: &str, output: &args::Output) -> Result<ExitCode, Failure> {
+    if output.json.as_deref().is_some_and(files::is_stdout) {
+        let _ = std::io::stderr().write_all(text.as_bytes());
     } else {
-        tell(&summary)?;
+        tell(text)?;
     }
-    files::write(&outcome, &config.output)?;
+    files::write(outcome, output)?;
     Ok(ExitCode::from(outcome.exit_code()))
 }

@@ -10,12 +10,10 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use linux::clock::Clock;
 use linux::console::{Failure, warn};
-use linux::signal::{Signal, Signals};
 use service::load::{self, Gate, Load, Pace};
 use shard::engine::uring;
 use shard::plan::{Control, Plan, Running, Wake};
@@ -28,16 +26,21 @@ use crate::cost::{self, Reading};
 use crate::files::{self, Log};
 use crate::progress::Progress;
 use crate::steps::Steps;
+use crate::stops::Stops;
 use crate::wire::{News, Wires};
 
-/// Runs the load. Errors: why nothing could be measured.
+/// Runs the load, and nothing else. Errors: why nothing could be measured.
 pub(crate) fn run(config: &Config) -> Result<Outcome, Failure> {
-    // Before the first thread: threads inherit the mask, and one without it would be killed by the signal.
-    let signals = Signals::block([Signal::Interrupt, Signal::Terminate, Signal::Hangup])?;
-    let mut log = config.output.hlog.as_deref().map(Log::begin).transpose()?;
+    let stops = Stops::listen()?;
     if let Some(warning) = &config.cores.warning {
         warn(env!("CARGO_BIN_NAME"), warning);
     }
+    one(config, &stops)
+}
+
+/// Runs the load, perhaps as one of several, until its end or that of all. Errors: why nothing could be measured.
+pub(crate) fn one(config: &Config, stops: &Stops) -> Result<Outcome, Failure> {
+    let mut log = config.output.hlog.as_deref().map(Log::begin).transpose()?;
     let Wires { seats, news, others, empty } = Wires::new(config.load.seats);
     let gate = Arc::new(Gate::default());
     let wires = Mutex::new(seats);
@@ -48,16 +51,12 @@ pub(crate) fn run(config: &Config) -> Result<Outcome, Failure> {
         Load::new(Arc::clone(&load), Arc::clone(&its_gate), seat, Box::new(wire))
     };
     let running = uring::start(plan(config), Control::default(), make)?;
-    let keys = others.clone();
-    thread::spawn(move || {
-        // Until nobody listens any more, which is the end of the program.
-        while signals.wait().is_ok() && others.send(News::Stop).is_ok() {}
-    });
+    stops.of(others.clone());
     let mut course = Course {
         load: &config.load,
         news,
         gate,
-        progress: Progress::new(&config.output, &config.asked, keys)
+        progress: Progress::new(&config.output, &config.asked, others)
             .inspect_err(|_| running.control().abort())?,
         running: &running,
         over: 0,

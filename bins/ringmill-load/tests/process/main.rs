@@ -3,5 +3,8 @@
 mod cli;
 mod course;
 mod files;
+#[path = "../../../../crates/stats/src/outcome/tests/check.rs"]
+mod schema;
+mod search;
 mod strange;
 mod support;
