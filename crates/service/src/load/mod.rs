@@ -16,6 +16,7 @@ mod connect;
 mod echo;
 mod generator;
 mod hear;
+pub mod hold;
 pub mod http;
 mod line;
 mod pace;
