@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use linux::counting_alloc::{CountingAlloc, allocations_in_this_thread};
+use linux::counting_alloc::{CountingAlloc, allocations_in_this_thread, live_bytes_in_this_thread};
 
 #[global_allocator]
 static ALLOCATOR: CountingAlloc = CountingAlloc;
@@ -21,6 +21,22 @@ fn each_way_to_ask_for_memory_counts_once_and_giving_it_back_does_not() {
     let mut grown = Vec::with_capacity(1);
     grown.push(1u64);
     assert_eq!(counted(|| black_box(&mut grown).reserve_exact(1000)), 1, "reallocated");
+}
+
+#[test]
+fn bytes_live_until_they_are_given_back() {
+    let before = live_bytes_in_this_thread();
+    let live = || live_bytes_in_this_thread() - before;
+    let mut grown = black_box(Vec::<u8>::with_capacity(100));
+    assert_eq!(live(), 100);
+    grown.reserve_exact(300);
+    assert_eq!(live(), 300, "reallocated");
+    let zeroed = black_box(vec![0u8; 4096]);
+    assert_eq!(live(), 4396);
+    drop(grown);
+    assert_eq!(live(), 4096);
+    drop(zeroed);
+    assert_eq!(live(), 0);
 }
 
 #[test]
