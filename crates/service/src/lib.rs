@@ -12,4 +12,5 @@ pub mod load;
 pub mod metrics;
 pub mod relay;
 pub mod relay_task;
+pub mod stall;
 pub mod udp_echo;

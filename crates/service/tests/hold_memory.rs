@@ -1,6 +1,12 @@
 //! What a held connection costs in memory of this process, on real sockets: everything that the seat's thread has allocated for it,
 //! in the service, in the seat and in the engine. The kernel's part, and the receive buffers, which all share, are not in it.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the figure, and what was skipped, are to be seen"
+)]
+
 use linux::counting_alloc::{CountingAlloc, live_bytes_in_this_thread};
 use service::load::hold::{Heartbeat, Hold, HoldConfig, HoldSink, Report, Say};
 use service::load::{CloseBy, Gate};
