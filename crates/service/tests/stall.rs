@@ -138,7 +138,7 @@ fn in_one_stall_nothing_is_answered_and_at_its_end_everything_is_in_the_order_in
 }
 
 #[test]
-fn periodic_stalls_come_again_and_again_and_do_not_drift() {
+fn periodic_stalls_come_again_and_again_each_at_its_time() {
     let fault = Fault::Periodic { every: Duration::from_millis(20), long: Duration::from_micros(4_500) };
     let (seen, log) = run(fault, echo(), &[MS], 500);
     let first_ns = log.first_ns.unwrap();
