@@ -157,6 +157,7 @@ impl Build {
             series,
             environment: end.environment,
             search: None,
+            hold: None,
         };
         outcome.verdict = verdict::judge(&outcome);
         outcome

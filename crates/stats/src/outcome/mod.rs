@@ -6,12 +6,14 @@
 
 mod build;
 mod environment;
+mod hold;
 mod latency;
 mod search;
 mod step;
 
 pub use build::{Build, Cost, End, Plan};
 pub use environment::{Change, Environment};
+pub use hold::{Heartbeats, Hold, Losses};
 pub use latency::{Ci95, Latencies, Latency, Point, Quantile};
 pub use search::{Search, SearchPoint};
 pub use step::Step;
@@ -61,6 +63,9 @@ pub struct Outcome {
     /// What a search found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
+    /// What a hold found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 impl Outcome {
