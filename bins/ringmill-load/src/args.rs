@@ -13,6 +13,7 @@ use linux::cpu::{CoresSpec, Shards};
 use stats::schedule::Law;
 
 use crate::search::Search;
+use crate::hold;
 use crate::url::Url;
 use crate::words::{self, Header, Rate, Sources, Steps};
 
@@ -23,6 +24,8 @@ pub(crate) enum Asked {
     Run(Box<Run>),
     /// The highest rate that keeps a promise.
     Search(Box<Search>),
+    /// Connections held open.
+    Hold(Box<hold::Words>),
     /// Results as a page.
     Report(Report),
     /// Two results beside each other.
@@ -48,6 +51,7 @@ struct Line {
 enum Command {
     Run(Box<Run>),
     Search(Box<Search>),
+    Hold(Box<hold::Words>),
     Report(Report),
     Compare(Compare),
     Merge(Merge),
@@ -311,6 +315,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, F
     match Line::try_parse_from(with_command(words.into_iter().collect())) {
         Ok(Line { command: Command::Run(run) }) => Ok(Asked::Run(run)),
         Ok(Line { command: Command::Search(search) }) => Ok(Asked::Search(search)),
+        Ok(Line { command: Command::Hold(hold) }) => Ok(Asked::Hold(hold)),
         Ok(Line { command: Command::Report(report) }) => Ok(Asked::Report(report)),
         Ok(Line { command: Command::Compare(compare) }) => Ok(Asked::Compare(compare)),
         Ok(Line { command: Command::Merge(merge) }) => Ok(Asked::Merge(merge)),

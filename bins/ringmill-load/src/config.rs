@@ -190,7 +190,7 @@ fn body(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Files that could not be written are better known now than at the end.
-fn places(output: &Output) -> Result<(), Failure> {
+pub(crate) fn places(output: &Output) -> Result<(), Failure> {
     let Output { json, csv, hlog, hgrm, html, .. } = output;
     let json = json.as_deref().filter(|path| *path != Path::new("-"));
     let others: [(&str, Option<&Path>); 5] = [
@@ -217,7 +217,7 @@ fn places(output: &Output) -> Result<(), Failure> {
 }
 
 /// A seat without a connection would have arrivals and nowhere to send them: fewer seats, unless they were asked for.
-fn few(cores: &mut Choice, shards: Shards, connections: u32) -> Result<(), Failure> {
+pub(crate) fn few(cores: &mut Choice, shards: Shards, connections: u32) -> Result<(), Failure> {
     let most = connections as usize;
     if cores.cores.len() <= most {
         return Ok(());
@@ -231,7 +231,7 @@ fn few(cores: &mut Choice, shards: Shards, connections: u32) -> Result<(), Failu
 }
 
 /// Sources that this machine does not have. Those of loopback need not be asked for one by one: it has all of 127.0.0.0/8.
-fn own(from: &[IpAddr]) -> Result<(), Failure> {
+pub(crate) fn own(from: &[IpAddr]) -> Result<(), Failure> {
     let foreign = from.iter().filter(|ip| !ip.is_loopback());
     for ip in foreign {
         net::probe_free(SocketAddr::new(*ip, 0), net::Transport::Udp, None).map_err(Failure::usage_of)?;
@@ -268,7 +268,7 @@ fn life(connections: &Connections) -> Life {
 }
 
 /// One that nobody chose. Below 2^53, so that every reader of JSON reads it exactly (RFC 8259 section 6).
-fn new_seed() -> u64 {
+pub(crate) fn new_seed() -> u64 {
     RandomState::new().hash_one(0) >> 11
 }
 

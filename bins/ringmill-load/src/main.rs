@@ -7,6 +7,7 @@ mod args;
 mod config;
 mod cost;
 mod files;
+mod hold;
 mod merge;
 mod progress;
 mod request;
@@ -40,6 +41,11 @@ fn answer() -> Result<ExitCode, Failure> {
     match args::read(std::env::args_os())? {
         Asked::Run(run) => measure(*run),
         Asked::Search(search) => search::search(*search),
+        Asked::Hold(words) => {
+            let config = hold::Config::of(*words)?;
+            let outcome = hold::run(&config)?;
+            end(&outcome, &summary::text(&outcome), &config.output)
+        }
         Asked::Report(report) => results::report(&report).map(|()| ExitCode::SUCCESS),
         Asked::Compare(compare) => results::compare(&compare).map(|()| ExitCode::SUCCESS),
         Asked::Merge(merge) => merge::merge(&merge).map(|()| ExitCode::SUCCESS),

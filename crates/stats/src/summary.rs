@@ -3,7 +3,7 @@
 //! ASCII, no colour, no cursor movement: it reads the same in a file. A figure that the samples do not carry is `-`. What did not
 //! happen has no line, so that a line of errors is one of errors. The same result gives the same bytes.
 
-use crate::outcome::{Generator, Latency, Outcome};
+use crate::outcome::{Command, Generator, Hold, Latency, Outcome};
 use crate::text::{aligned, bytes, count, duration, percent, plural, rate};
 use std::fmt::Write;
 
@@ -21,6 +21,10 @@ pub fn text(outcome: &Outcome) -> String {
         ("connections", connections_line(outcome)),
         ("generator", generator_line(&outcome.generator)),
         ("search", search_line(outcome)),
+        ("refused", outcome.hold.as_ref().and_then(|hold| counts(&hold.refused.each()))),
+        ("lost", outcome.hold.as_ref().and_then(|hold| counts(&hold.lost.each()))),
+        ("heartbeats", outcome.hold.as_ref().and_then(heartbeats_line)),
+        ("memory", outcome.hold.as_ref().and_then(memory_line)),
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
@@ -41,6 +45,19 @@ const CELL: usize = 10;
 
 fn head(out: &mut String, outcome: &Outcome) {
     let asked = &outcome.asked;
+    if outcome.command == Command::Hold {
+        let held = outcome.hold.as_ref().map_or(0, |hold| hold.opening_ns);
+        let _ = writeln!(
+            out,
+            "{}: {} opened in {} and held for {}, {}\n",
+            asked.url,
+            plural(asked.connections, "connection"),
+            duration(held as f64),
+            duration(outcome.measured_ns.saturating_sub(held) as f64),
+            plural(asked.shards, "shard"),
+        );
+        return;
+    }
     let pace = if outcome.rate.target_per_s.is_some() {
         format!("{} {}", asked.arrivals, asked.schedule)
     } else {
@@ -90,6 +107,9 @@ fn latency_line(out: &mut String, name: &str, latency: &Latency) {
 
 fn rate_line(outcome: &Outcome) -> Option<String> {
     let achieved = outcome.rate.achieved_per_s;
+    if outcome.command == Command::Hold && outcome.arrivals.due == 0 {
+        return None;
+    }
     let of_target = match outcome.rate.target_per_s {
         Some(target) if target > 0.0 => {
             format!("{} of {} ({})", rate(achieved), rate(target), percent(achieved / target))
@@ -148,6 +168,9 @@ fn status_line(outcome: &Outcome) -> Option<String> {
 
 fn verify_line(outcome: &Outcome) -> Option<String> {
     let verify = outcome.verify;
+    if outcome.command == Command::Hold {
+        return None;
+    }
     if !verify.on {
         return Some("off (--no-verify): answers were counted, not compared".to_owned());
     }
@@ -204,6 +227,22 @@ fn search_line(outcome: &Outcome) -> Option<String> {
         .ci95_per_s
         .map_or(String::new(), |[low, high]| format!(", 95 % {} .. {}", rate(low), rate(high)));
     Some(format!("{} keeps {}{interval} ({})", rate(found), search.slo, search.ended))
+}
+
+fn heartbeats_line(hold: &Hold) -> Option<String> {
+    let beats = hold.heartbeats;
+    let every = duration(beats.every_ns? as f64);
+    let mut said = format!("every {every}, {} sent, {} answered", count(beats.sent), count(beats.answered));
+    for (what, n) in [("late", beats.late), ("of another class than 2", beats.status)] {
+        if n > 0 {
+            let _ = write!(said, ", {} {what}", count(n));
+        }
+    }
+    Some(said)
+}
+
+fn memory_line(hold: &Hold) -> Option<String> {
+    hold.bytes_per_connection.map(|each| format!("{} a connection, in this process", bytes(each)))
 }
 
 /// `3 reset, 1 timeout`, of what is not 0; `None` when all are.

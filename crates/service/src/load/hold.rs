@@ -197,12 +197,13 @@ impl Hold {
             self.connect_more(io);
             self.beat_due(io);
         }
-        if now_ns >= self.until_ns && self.phase != Phase::Closing && self.phase != Phase::Over {
-            self.step.to_ns = self.report.at_ns;
+        while now_ns >= self.until_ns && self.phase != Phase::Closing && self.phase != Phase::Over {
+            // Whole seconds of the seat's own time, so that those of all seats add up.
+            self.step.to_ns = self.until_ns - self.since_ns;
+            let from_ns = self.step.to_ns;
             self.sink.step(&self.report, &mut self.step);
-            self.step.from_ns = self.report.at_ns;
-            // Whole steps of the seat's own time; one that was missed is not made up for.
-            self.until_ns += (now_ns - self.until_ns) / STEP_NS * STEP_NS + STEP_NS;
+            self.step.from_ns = from_ns;
+            self.until_ns += STEP_NS;
         }
         let holding = matches!(self.phase, Phase::Settled | Phase::Holding(_)) && self.again.is_empty();
         let after = if holding { TICK_HOLDING } else { TICK };
@@ -211,7 +212,7 @@ impl Hold {
 
     /// The hold is over: what is open is closed from now on.
     fn end_hold(&mut self) {
-        self.step.to_ns = self.report.at_ns;
+        self.step.to_ns = self.report.at_ns.max(self.step.from_ns + 1);
         self.sink.over(&self.report, &mut self.step);
         self.phase = Phase::Closing;
     }

@@ -15,8 +15,8 @@ pub struct Hold {
     pub lost: Losses,
     /// What became of heartbeats.
     pub heartbeats: Heartbeats,
-    /// By how much the memory of this process grew while connections were opened (resident set, the kernel's part is not in it), for
-    /// each that was open then; `null` where nothing is open.
+    /// By how much the memory of this process grew while connections were opened, buffers that all share included and the kernel's
+    /// part not, for each that was open then; `null` where nothing is open.
     pub bytes_per_connection: Option<f64>,
 }
 

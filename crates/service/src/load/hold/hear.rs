@@ -37,7 +37,13 @@ impl Hold {
         }
         (held.state, held.since_ns, held.beats) = (State::Beating, at_ns, held.beats.wrapping_add(1));
         self.report.beats.sent += 1;
-        self.step.counts.sent += 1;
+        let counts = &mut self.step.counts;
+        (counts.due, counts.sent) = (counts.due + 1, counts.sent + 1);
+        counts.bytes_out += match &self.say {
+            Saying::Echo(pattern) => pattern.bytes() as u64,
+            Saying::Http(bytes, _) => bytes.len() as u64,
+            Saying::Nothing => 0,
+        };
     }
 
     /// Bytes came on a connection.
@@ -72,6 +78,7 @@ impl Hold {
             outstanding = u64::from(outstanding > 0 && !good && !status);
         }
         let len = input.len();
+        self.step.counts.bytes_in += len as u64;
         input.skip(len);
         if wrong {
             let leg = held.leg;
