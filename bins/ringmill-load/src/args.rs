@@ -13,9 +13,9 @@ use linux::cpu::{CoresSpec, Shards};
 use stats::schedule::Law;
 
 use crate::search::Search;
-use crate::hold;
 use crate::url::Url;
 use crate::words::{self, Header, Rate, Sources, Steps};
+use crate::{conformance, hold};
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) enum Asked {
     Search(Box<Search>),
     /// Connections held open.
     Hold(Box<hold::Words>),
+    /// A generator against servers that stall.
+    Conformance(conformance::Words),
     /// Results as a page.
     Report(Report),
     /// Two results beside each other.
@@ -52,6 +54,7 @@ enum Command {
     Run(Box<Run>),
     Search(Box<Search>),
     Hold(Box<hold::Words>),
+    Conformance(conformance::Words),
     Report(Report),
     Compare(Compare),
     Merge(Merge),
@@ -316,6 +319,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, F
         Ok(Line { command: Command::Run(run) }) => Ok(Asked::Run(run)),
         Ok(Line { command: Command::Search(search) }) => Ok(Asked::Search(search)),
         Ok(Line { command: Command::Hold(hold) }) => Ok(Asked::Hold(hold)),
+        Ok(Line { command: Command::Conformance(words) }) => Ok(Asked::Conformance(words)),
         Ok(Line { command: Command::Report(report) }) => Ok(Asked::Report(report)),
         Ok(Line { command: Command::Compare(compare) }) => Ok(Asked::Compare(compare)),
         Ok(Line { command: Command::Merge(merge) }) => Ok(Asked::Merge(merge)),

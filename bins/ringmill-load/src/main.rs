@@ -5,6 +5,7 @@
 
 mod args;
 mod config;
+mod conformance;
 mod cost;
 mod files;
 mod hold;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use args::Asked;
 use config::Config;
 use linux::console::{Failure, tell};
-use stats::outcome::Outcome;
+use stats::outcome::{Outcome, State};
 use stats::summary;
 
 fn main() -> ExitCode {
@@ -46,6 +47,10 @@ fn answer() -> Result<ExitCode, Failure> {
             let outcome = hold::run(&config)?;
             end(&outcome, &summary::text(&outcome), &config.output)
         }
+        Asked::Conformance(words) => Ok(match conformance::run(&words)? {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(State::Invalid.exit_code()),
+        }),
         Asked::Report(report) => results::report(&report).map(|()| ExitCode::SUCCESS),
         Asked::Compare(compare) => results::compare(&compare).map(|()| ExitCode::SUCCESS),
         Asked::Merge(merge) => merge::merge(&merge).map(|()| ExitCode::SUCCESS),
