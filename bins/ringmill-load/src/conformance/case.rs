@@ -72,6 +72,8 @@ pub(super) struct Pace {
     pub(super) service_ns: u64,
     /// One connect.
     pub(super) connect_ns: u64,
+    /// The way to the server and back, with the wake-ups on both sides: the median of the same load without a fault.
+    pub(super) way_ns: u64,
 }
 
 impl Case {
@@ -104,6 +106,7 @@ impl Case {
                 }
             }
         };
+        times.iter_mut().for_each(|ns| *ns += pace.way_ns);
         times.sort_unstable();
         times
     }
@@ -140,7 +143,7 @@ mod tests {
     use super::*;
     use service::stall::Span;
 
-    const PACE: Pace = Pace { service_ns: 1_000, connect_ns: 50_000 };
+    const PACE: Pace = Pace { service_ns: 1_000, connect_ns: 50_000, way_ns: 0 };
 
     fn arrivals(n: u64) -> impl Iterator<Item = u64> {
         (0..n).map(|k| k * 100_000)
