@@ -237,10 +237,10 @@ impl Course<'_> {
         self.progress.say(&line);
     }
 
-    /// By how much this process has grown, for each of `open` connections.
+    /// By how much this process has grown, for each of `open` connections; of few it would only tell what all share.
     fn bytes_each(&self, open: u64) -> Option<f64> {
         let grown = resident_bytes()?.saturating_sub(self.before?);
-        (open > 0).then(|| (grown as f64 / open as f64 * 10.0).round() / 10.0)
+        (open >= TELLING).then(|| (grown as f64 / open as f64 * 10.0).round() / 10.0)
     }
 
     fn nothing(&self, sum: &Report) -> Failure {
@@ -280,6 +280,8 @@ fn too_early() -> Failure {
     Failure::runtime("ended before the connections were closed")
 }
 
+/// Connections from which on memory for each is told.
+const TELLING: u64 = 10_000;
 /// How often this thread looks whether the seats are still there, when they say nothing.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long connections may take to close at the end.

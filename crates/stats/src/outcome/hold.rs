@@ -16,7 +16,7 @@ pub struct Hold {
     /// What became of heartbeats.
     pub heartbeats: Heartbeats,
     /// By how much the memory of this process grew while connections were opened, buffers that all share included and the kernel's
-    /// part not, for each that was open then; `null` where nothing is open.
+    /// part not, for each that was open then; `null` under 10,000.
     pub bytes_per_connection: Option<f64>,
 }
 
