@@ -227,7 +227,7 @@ impl Sink for Wire {
         let _ = self.0.send(News::Step(std::mem::take(step)));
     }
 
-    fn over(&mut self, _gaps: Vec<Gap>) {
+    fn over(&mut self, _gaps: Vec<Gap>, _held: u32) {
         let _ = self.0.send(News::Over);
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn one(config: &Config, stops: &Stops) -> Result<Outcome, Failure> {
         running: &running,
         over: 0,
         gaps: Vec::new(),
+        held: 0,
     };
     let result = course.connect().and_then(|()| {
         let step = |step: &Interval| log.as_mut().map_or(Ok(()), |log| log.step(step));
@@ -112,6 +113,8 @@ struct Course<'a> {
     /// Seats that will say nothing more.
     over: u16,
     gaps: Vec<(u64, u64)>,
+    /// Connections that were open to the last.
+    held: u64,
 }
 
 impl Course<'_> {
@@ -126,7 +129,7 @@ impl Course<'_> {
                     (ready, open, not) = (ready + 1, open + opened, not + failed);
                 }
                 Some(News::Stop) => return Err(too_early()),
-                Some(News::Step(..) | News::Over(_)) | None => {}
+                Some(News::Step(..) | News::Over(..)) | None => {}
             }
         }
         if open == 0 {
@@ -183,8 +186,9 @@ impl Course<'_> {
                     // A seat that has ended wants none back.
                     let _ = empty[usize::from(seat)].send(part);
                 }
-                Some(News::Over(gaps)) => {
+                Some(News::Over(gaps, held)) => {
                     self.over += 1;
+                    self.held += u64::from(held);
                     self.gaps.extend(gaps.iter().map(|gap| (gap.intended_ns, gap.sent_ns)));
                 }
                 Some(News::Stop) if begin.is_none() => return Err(too_early()),
@@ -211,7 +215,7 @@ impl Course<'_> {
                 Pace::Open(arrivals) => Some(arrivals.expected(warmup_ns, warmup_ns + measured_ns)),
                 Pace::Closed => None,
             },
-            held: end.held(),
+            held: self.held,
             gaps: std::mem::take(&mut self.gaps),
             cost: begin.cost(&end, measured_ns, self.running.seats()),
             environment: cost::environment(self.running, begin.changes(&end)),

@@ -20,7 +20,7 @@ pub(crate) enum News {
     /// A step of a seat is over.
     Step(u16, Box<Interval>),
     /// A seat will say nothing more.
-    Over(Vec<Gap>),
+    Over(Vec<Gap>, u32),
     /// The user wants no more.
     Stop,
 }
@@ -70,8 +70,8 @@ impl Sink for Wire {
         self.tell(News::Step(self.seat, std::mem::replace(step, empty)));
     }
 
-    fn over(&mut self, gaps: Vec<Gap>) {
-        self.tell(News::Over(gaps));
+    fn over(&mut self, gaps: Vec<Gap>, held: u32) {
+        self.tell(News::Over(gaps, held));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The load generator against servers that do whatever they like, in a network that does too: over many seeds every arrival ends once.
 
+#[allow(dead_code, reason = "each test program uses a part")]
 mod load_rig;
 
 use load_rig::rogue::{ANSWER, Rogue};

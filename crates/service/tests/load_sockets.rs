@@ -82,7 +82,7 @@ impl Sink for Tell {
         self.allocations.push(allocations_in_this_thread());
     }
 
-    fn over(&mut self, _gaps: Vec<Gap>) {
+    fn over(&mut self, _gaps: Vec<Gap>, _held: u32) {
         let allocations = std::mem::take(&mut self.allocations);
         self.sender.send(Told::Over(Box::new((self.counts, self.samples, allocations)))).expect("it listens");
     }

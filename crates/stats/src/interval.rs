@@ -141,7 +141,7 @@ counts! {
     status_5xx "HTTP answers of class 5xx."
     opened "Connections that were opened."
     ended "Connections that this side closed as it meant to."
-    lost_connections "Connections that the peer or the network ended."
+    lost_connections "Connections that ended otherwise than they were meant to: by the peer, the network, or because they could not go on."
 }
 
 impl Counts {

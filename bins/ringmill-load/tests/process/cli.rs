@@ -51,7 +51,7 @@ fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
     check(&[&echo, "--from", "192.0.2.1"], "no interface of this machine has the address", "ip address");
     check(&[&echo, "--from", "::1"], "addresses of IPv4 only", "`--from`");
     check(&[&echo, "-c", "40000000"], "40,000,000 connections", "--connections");
-    check(&["udp-echo://127.0.0.1:1", "-c", "65"], "there can be 64", "`--connections 64`");
+    check(&["udp-echo://127.0.0.1:1", "-c", "1025"], "there can be 1024", "`--connections 1024`");
     let text = home.write("no.json", "{}");
     check(&["report", &text, "-o", "x"], "no.json: this is no result", "--json FILE");
     let newer = home.write("newer.json", r#"{"schema": 1000}"#);

@@ -126,6 +126,12 @@ impl Load {
         self.gone(index, io);
     }
 
+    /// This side gives up a connection that cannot go on.
+    pub(super) fn break_off(&mut self, index: u32, io: &mut Io<'_, Load>) {
+        self.record.counts().lost_connections += 1;
+        self.hang_up(index, CloseBy::Rst, io);
+    }
+
     /// This side ends a connection.
     pub(super) fn hang_up(&mut self, index: u32, by: CloseBy, io: &mut Io<'_, Load>) {
         if let Some(leg) = self.lines[index as usize].leg {

@@ -1,6 +1,5 @@
 //! Answers: held against what was to come, timed, accounted for.
 
-use super::config::CloseBy;
 use super::echo::{self, Window};
 use super::generator::{Load, Saying};
 use super::line::{Line, State};
@@ -62,11 +61,11 @@ impl Load {
                 counts.corrupt += 1;
             }
             self.give_up(index, Failure::Mismatch, io);
-            return self.hang_up(index, CloseBy::Rst, io);
+            return self.break_off(index, io);
         }
         if extra && matches!(self.talk, Saying::Http(_)) {
             // Where the next answer begins can no longer be known (RFC 9112 section 9.2).
-            return self.hang_up(index, CloseBy::Rst, io);
+            return self.break_off(index, io);
         }
         self.answered(index, full, io);
     }

@@ -157,14 +157,14 @@ impl Recorder {
     }
 
     /// Nothing more will be recorded.
-    pub(super) fn over(&mut self, now_ns: u64, gaps: Vec<Gap>) {
+    pub(super) fn over(&mut self, now_ns: u64, gaps: Vec<Gap>, held: u32) {
         self.tick(now_ns);
         if self.zero_ns != u64::MAX && self.end_ns > self.zero_ns {
             self.step.to_ns = self.step.to_ns.min(self.end_ns - self.zero_ns).max(self.step.from_ns + 1);
         }
         self.flush();
         self.sink.step(&mut self.step);
-        self.sink.over(gaps);
+        self.sink.over(gaps, held);
     }
 
     fn turn_over(&mut self) {

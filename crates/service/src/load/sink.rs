@@ -9,8 +9,8 @@ pub trait Sink {
     /// A step of the measured time is over: `step` is what ended in it, and is to be swapped for an empty interval. Of the answers
     /// that come after the measured time the last step tells.
     fn step(&mut self, step: &mut Box<Interval>);
-    /// Nothing more will come. `gaps` is a seeded sample of the times between sends.
-    fn over(&mut self, gaps: Vec<Gap>);
+    /// Nothing more will come. `gaps` is a seeded sample of the times between sends; `held` connections were open to the last.
+    fn over(&mut self, gaps: Vec<Gap>, held: u32);
 }
 
 /// The time between two sends of one seat that follow each other in the schedule.

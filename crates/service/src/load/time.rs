@@ -88,7 +88,7 @@ impl Load {
             } else {
                 // What was asked behind it on this connection will not be answered either.
                 self.give_up(index, Failure::Timeout, io);
-                self.hang_up(index, CloseBy::Rst, io);
+                self.break_off(index, io);
             }
         }
         while let Some(pacer) = self.pacer.as_mut() {
@@ -164,7 +164,8 @@ impl Load {
 
     pub(super) fn end_load(&mut self, io: &mut Io<'_, Load>) {
         self.phase = Phase::Over;
-        self.record.over(io.now_ns(), self.probe.take());
+        let held = self.lines.iter().filter(|line| line.state == State::Open).count() as u32;
+        self.record.over(io.now_ns(), self.probe.take(), held);
         for line in &mut self.lines {
             match (line.leg, self.config.close) {
                 (Some(_), _) if matches!(self.talk, Saying::Datagrams(..)) => {}

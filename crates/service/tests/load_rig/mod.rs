@@ -1,7 +1,5 @@
 //! A load in the simulated world: servers that behave as they are told, and a sink that keeps what it is told.
 
-#![allow(dead_code, reason = "each test program uses a part")]
-
 pub(crate) mod queue;
 pub(crate) mod rogue;
 
@@ -28,6 +26,7 @@ pub(crate) struct Seen {
     pub(crate) failed: u32,
     pub(crate) ready: u32,
     pub(crate) over: u32,
+    pub(crate) held: u32,
     pub(crate) gaps: Vec<Gap>,
 }
 
@@ -69,9 +68,10 @@ impl Sink for Keep {
         step.clear();
     }
 
-    fn over(&mut self, mut gaps: Vec<Gap>) {
+    fn over(&mut self, mut gaps: Vec<Gap>, held: u32) {
         let mut seen = self.0.borrow_mut();
         seen.over += 1;
+        seen.held += held;
         seen.gaps.append(&mut gaps);
     }
 }

@@ -235,7 +235,7 @@ pub struct Statuses {
 pub struct Connections {
     /// Opened, in all.
     pub opened: u64,
-    /// Open when the measured time ended.
+    /// Open when the last answer had come, or was given up.
     pub held: u64,
     /// Ended by the peer or the network.
     pub lost: u64,
