@@ -303,8 +303,14 @@ fn serve(fault: Fault, cores: Cores) -> Result<(Running, Arc<Mutex<Log>>), Failu
         seat: None,
         late: false,
     };
-    let plan =
-        Plan { cores: vec![cores.server], listeners: vec![listen], wake: Wake::Hybrid, ..Plan::default() };
+    let plan = Plan {
+        cores: vec![cores.server],
+        listeners: vec![listen],
+        wake: Wake::Hybrid,
+        // What has waited for the end of a stall is answered one behind the other, as the model has it, not all at once.
+        turn_sends: 8,
+        ..Plan::default()
+    };
     let log = Arc::new(Mutex::new(Log::default()));
     let its_log = log.clone();
     let make = move |_, _: &_| Stall::new(fault, vec![Speaks::Http], its_log.clone());

@@ -65,6 +65,8 @@ pub struct Stall {
     first_ns: Option<u64>,
     /// The stall that is going on: when it began, and when it is to end.
     stall: Option<Span>,
+    /// A stall is over, and nothing that waited for its end has been served yet.
+    resuming: bool,
     /// When the next one is to begin.
     next_ns: Option<u64>,
     /// Sessions whose input came in a stall, in the order in which it did.
@@ -110,6 +112,7 @@ impl Stall {
             speaks,
             first_ns: None,
             stall: None,
+            resuming: false,
             next_ns: None,
             stalled: VecDeque::new(),
             owing: VecDeque::new(),
@@ -123,6 +126,7 @@ impl Stall {
         let now_ns = io.now_ns();
         if let Some(stall) = self.stall.take_if(|stall| stall.to_ns <= now_ns) {
             self.log.stalled(Span { to_ns: now_ns, ..stall });
+            self.resuming = !self.stalled.is_empty();
         }
         if let Some(from_ns) = self.next_ns.take_if(|from_ns| *from_ns <= now_ns) {
             let (long, every) = match self.fault {
@@ -178,6 +182,9 @@ impl Stall {
                 Next::Stay
             }
             State::Open | State::Released => {
+                if std::mem::take(&mut self.resuming) {
+                    self.log.went_on(io.now_ns());
+                }
                 session.state = State::Open;
                 self.serve(session, leg, input, io)
             }

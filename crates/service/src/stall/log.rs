@@ -22,7 +22,7 @@ pub struct Log {
 pub struct Span {
     /// Its begin.
     pub from_ns: u64,
-    /// Its end; exclusive.
+    /// Its end, when the first of those that waited for it was served; exclusive.
     pub to_ns: u64,
 }
 
@@ -56,6 +56,15 @@ impl Writer {
         self.write(|log| match log.stalls.len() < STALLS_MAX {
             true => log.stalls.push(span),
             false => log.unlisted += 1,
+        });
+    }
+
+    /// The first of those that waited for the end of the last stall is served: so long it really was.
+    pub(super) fn went_on(&mut self, now_ns: u64) {
+        self.write(|log| {
+            if let Some(last) = log.stalls.last_mut().filter(|_| log.unlisted == 0) {
+                last.to_ns = now_ns;
+            }
         });
     }
 
