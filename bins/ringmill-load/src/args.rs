@@ -39,7 +39,7 @@ pub(crate) enum Asked {
 }
 
 #[derive(Debug, Parser)]
-#[command(name = "ringmill-load", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(name = "ringmill-load", version, disable_help_subcommand = true, override_usage = USAGE, after_help = EXAMPLES)]
 /// An open-loop load generator whose numbers can be believed.
 ///
 /// Requests are sent when a schedule says, whatever the server does, and are timed from when they were due. A URL in place of a
@@ -108,7 +108,8 @@ pub(crate) struct When {
     /// What becomes of an arrival that finds no connection free: it waits and keeps its intended time, or is dropped and counted
     #[arg(long, value_name = "POLICY", default_value = "queue", conflicts_with = "closed")]
     pub(crate) late: LateWord,
-    /// Arrivals that may wait for a connection, over all shards; further ones are given up and counted
+    /// Arrivals that may wait for a connection, over all shards; further ones are given up and
+    /// counted [from 1]
     #[arg(long, value_name = "N", default_value = "1M", value_parser = words::count, conflicts_with = "closed")]
     pub(crate) waiting_max: u32,
     /// Seed of the arrivals and the payloads: the same seed is the same load [0 to 2^53-1; default: a new one, which the result names]
@@ -129,7 +130,7 @@ pub(crate) struct Connections {
     /// Close a connection after so many requests and open another [from 1]
     #[arg(long, value_name = "N", value_parser = words::count, conflicts_with = "lifetime")]
     pub(crate) churn: Option<u32>,
-    /// Close a connection after so long and open another
+    /// Close a connection after so long and open another [above 0, at most 24h]
     #[arg(long, value_name = "TIME", value_parser = words::duration)]
     pub(crate) lifetime: Option<Duration>,
     /// How a connection is closed: by FIN, which keeps its port in TIME_WAIT, or by a reset [default: fin; search: rst]
@@ -346,6 +347,9 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
+const USAGE: &str = "\
+ringmill-load [run] <URL> [OPTIONS]
+       ringmill-load <COMMAND> ...      (COMMAND --help has the flags of each)";
 const EXAMPLES: &str = "\
 Examples:
   ringmill-load http://127.0.0.1:8080/ping --rate 20k --duration 30s
@@ -359,13 +363,13 @@ Exit codes:
   0   measured, and the verdict is valid; or the question was answered
   1   the machine or the server refused: a port, a limit, io_uring
   2   the flags or the files cannot be meant
-  3   measured, and the verdict is degraded: the figures hold with the reservations that stand beside them
-  4   measured, and the verdict is invalid: the figures do not say what they are meant to";
+  3   measured, and the verdict is degraded: believe it with the reservations told
+  4   measured, and the verdict is invalid: do not quote the figures";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
   ringmill-load http://127.0.0.1:8080/ping --rate 20k
-  ringmill-load http://10.0.0.7/api -X PUT -H 'Accept: text/html' --body order.json --rate 500 --timeout 2s
+  ringmill-load http://10.0.0.7/api -X PUT --body order.json --rate 500
   ringmill-load echo://127.0.0.1:7007 --rate 1k..100k --duration 60s --html ramp.html
   ringmill-load udp-echo://127.0.0.1:7007 --rate 50k --arrivals constant --connections 8
   ringmill-load http://127.0.0.1:8080/ping --closed --pipeline 16 --cores 1 --json -

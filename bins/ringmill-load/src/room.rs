@@ -50,8 +50,8 @@ impl Room {
                 "{asked} connections need more than the {} file descriptors that are allowed",
                 self.descriptors
             );
-            let cure = format!("`ulimit -n {}`, or `--connections {fit}`", connections + own);
-            return Err(Failure::usage(what).cure(cure));
+            let fewer = if fit > 0 { format!(", or `--connections {fit}`") } else { String::new() };
+            return Err(Failure::usage(what).cure(format!("`ulimit -n {}`{fewer}", connections + own)));
         }
         let most = self.ports * sources;
         if connections > most {
@@ -92,6 +92,9 @@ mod tests {
         };
         room.check(wish(1024 - 84)).expect("just so");
         check(room, wish(1024 - 83), "941 connections need", "`ulimit -n 1025`, or `--connections 940`");
+        let narrow = Room { descriptors: 84, ports: 28_232 };
+        let failure = narrow.check(wish(1)).expect_err("no connection fits").to_string();
+        assert!(failure.ends_with("Try `ulimit -n 85`."), "{failure}");
         let wide = Room { descriptors: 1 << 20, ports: 28_232 };
         wide.check(wish(28_232)).expect("just so");
         check(

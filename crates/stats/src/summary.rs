@@ -5,6 +5,7 @@
 
 use crate::outcome::{Command, Generator, Hold, Latency, Outcome};
 use crate::text::{aligned, bytes, count, duration, percent, plural, rate};
+use crate::verdict::GAPS_MIN;
 use std::fmt::Write;
 
 /// The whole table, with the verdict last.
@@ -63,11 +64,14 @@ fn head(out: &mut String, outcome: &Outcome) {
     } else {
         "closed loop".to_owned()
     };
+    let warmup = match asked.warmup_ns {
+        0 => String::new(),
+        ns => format!(" after {} of warm-up", duration(ns as f64)),
+    };
     let said = format!(
-        "{}: {pace}, {} after {} of warm-up, {}, {}",
+        "{}: {pace}, {}{warmup}, {}, {}",
         asked.url,
         duration(outcome.measured_ns as f64),
-        duration(asked.warmup_ns as f64),
         plural(asked.connections, "connection"),
         plural(asked.shards, "shard"),
     );
@@ -132,7 +136,8 @@ fn arrivals_line(outcome: &Outcome) -> Option<String> {
         .filter(|(_, n)| *n > 0)
         .map(|(what, n)| format!(", {} {what}", count(*n)))
         .collect::<String>();
-    let gaps = arrivals.gaps_ks.map_or(String::new(), |ks| format!("; gaps {ks:.3} from the law (KS)"));
+    let gaps = arrivals.gaps_ks.filter(|_| arrivals.gaps_count >= GAPS_MIN);
+    let gaps = gaps.map_or(String::new(), |ks| format!("; gaps {ks:.3} from the law (KS)"));
     (arrivals.due > 0).then(|| {
         format!(
             "{} due, {} sent, {} answered{more}{gaps}",
@@ -182,9 +187,11 @@ fn verify_line(outcome: &Outcome) -> Option<String> {
         ("duplicated", verify.duplicated),
         ("lost", verify.lost),
     ]);
-    let wrong = wrong.unwrap_or_else(|| "all as they were to be".to_owned());
-    (verify.checked_bytes > 0 || outcome.arrivals.due > 0)
-        .then(|| format!("{} compared, {wrong}", plural(verify.checked_bytes, "byte")))
+    let compared = format!("{} compared", plural(verify.checked_bytes, "byte"));
+    match wrong {
+        Some(wrong) => Some(format!("{compared}, {wrong}")),
+        None => (verify.checked_bytes > 0).then(|| format!("{compared}, all as they were to be")),
+    }
 }
 
 fn connections_line(outcome: &Outcome) -> Option<String> {
@@ -210,7 +217,12 @@ fn generator_line(generator: &Generator) -> Option<String> {
         let _ = write!(said, ", {} of CPU a request", duration(ns));
     }
     if let Some(enters) = generator.enters_per_request {
-        let _ = write!(said, ", {enters:.2} enters a request");
+        // A closed loop serves many requests with one enter.
+        let _ = match enters {
+            0.0 => Ok(()),
+            few if few < 0.5 => write!(said, ", {:.0} requests an enter", 1.0 / few),
+            _ => write!(said, ", {enters:.2} enters a request"),
+        };
     }
     if generator.spun_ns > 0 {
         let _ = write!(said, ", spun {}", duration(generator.spun_ns as f64));
@@ -308,6 +320,18 @@ mod tests {
         (outcome.connections.lost, outcome.connections.held) = (3, 61);
         outcome.verdict = verdict::judge(&outcome);
         check("summary-bad.txt", &outcome);
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_said() {
+        let mut outcome = sample::good();
+        outcome.generator.enters_per_request = Some(0.02);
+        (outcome.asked.warmup_ns, outcome.arrivals.gaps_count, outcome.verify.checked_bytes) = (0, 99, 0);
+        let said = text(&outcome);
+        assert!(said.contains(", 50 requests an enter"), "{said}");
+        for part in ["warm-up", "(KS)", "verify", "enters a request"] {
+            assert!(!said.contains(part), "{part}: {said}");
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub fn judge(outcome: &Outcome) -> Verdict {
 const LAG_NS: f64 = 20_000.0;
 const LAG_SHARE: f64 = 0.05;
 /// Fewer windows say nothing of a trend at p < 0.01.
+/// Of fewer gaps a handful would decide.
+pub(crate) const GAPS_MIN: u64 = 100;
 const WINDOWS: usize = 10;
 
 struct Finding {
@@ -84,6 +86,13 @@ fn answers(outcome: &Outcome) -> Option<Finding> {
     let samples = outcome.latency.response.count;
     if is_silent(outcome) {
         return None;
+    }
+    if outcome.arrivals.due == 0 {
+        let measured = duration(outcome.measured_ns as f64);
+        return found(
+            State::Invalid,
+            format!("answers: no request was sent within {measured}; measure longer or send more"),
+        );
     }
     if outcome.arrivals.answered == 0 {
         return found(
@@ -120,7 +129,8 @@ fn ended_early(outcome: &Outcome) -> Option<Finding> {
 }
 
 fn rate_reached(outcome: &Outcome) -> Option<Finding> {
-    let target = outcome.rate.target_per_s.filter(|target| *target > 0.0)?;
+    // That no answer came at all is said above.
+    let target = outcome.rate.target_per_s.filter(|target| *target > 0.0 && outcome.arrivals.answered > 0)?;
     let seconds = outcome.measured_ns as f64 / 1e9;
     let expected = target * seconds;
     // A schedule is not to blame for its own law: Poisson counts vary by their root, constant ones by the arrival at the end.
@@ -336,8 +346,8 @@ fn median(values: &[f64]) -> f64 {
 
 fn gaps(outcome: &Outcome) -> Option<Finding> {
     let (distance, n) = (outcome.arrivals.gaps_ks?, outcome.arrivals.gaps_count);
-    // Judged by size, not by a p: any batching fails that at a million. Of fewer gaps a handful would decide.
-    if distance <= 0.05 || n < 100 {
+    // Judged by size, not by a p: any batching fails that at a million.
+    if distance <= 0.05 || n < GAPS_MIN {
         return None;
     }
     found(

@@ -79,6 +79,21 @@ fn too_few_descriptors_are_named_with_the_number_of_connections_that_would_do() 
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_one_line_and_a_cure() {
+    let url = format!("echo://{}", serve(echo));
+    for file in ["--json", "--csv", "--hlog", "--hgrm", "--html"] {
+        let (code, _, err) =
+            run(&[&url, "--duration", "100ms", "--warmup", "0", "-q", "-c", "1", file, "/dev/full"]);
+        let lines: Vec<&str> = err.lines().collect();
+        assert!(code == Some(1) && lines.len() == 2, "{file}: {err}");
+        assert!(
+            lines[0].contains("/dev/full: No space left") && lines[1].contains("Try another place"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
 fn io_uring_that_is_refused_is_one_line_and_a_cure() {
     let mut command = program();
     command.args([&format!("echo://{}", serve(echo)), "--shards", "1", "-c", "1"]);

@@ -41,7 +41,8 @@ fn every_request_of_a_schedule_is_sent_and_answered_once() {
         let arrivals = &result["arrivals"];
         assert_eq!((&arrivals["due"], &arrivals["answered"]), (&300.into(), &300.into()), "{result}");
         assert_eq!(result["latency"]["response"]["count"], 300);
-        assert_eq!(result["connections"]["opened"], 4);
+        let connections = &result["connections"];
+        assert_eq!((&connections["opened"], &connections["held"]), (&4.into(), &4.into()), "{result}");
         assert_eq!(result["status"]["2xx"] == 300, url.starts_with("http"), "{result}");
     }
 }
@@ -59,6 +60,7 @@ fn connections_that_churn_are_opened_again() {
     let flags = ["--churn", "10", "--close", "rst", "--rate", "1k", "--arrivals", "constant"];
     let result = measure(&format!("http://{}/", serve(http)), &flags);
     assert!(result["connections"]["opened"].as_u64().is_some_and(|count| count > 20), "{result}");
+    assert!(result["connections"]["held"].as_u64().is_some_and(|count| count <= 4), "{result}");
     assert_eq!(result["arrivals"]["due"], 300);
 }
 

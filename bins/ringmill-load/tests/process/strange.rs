@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::{answer, exit_code, measure, serve, silent};
+use crate::support::{answer, echo, exit_code, measure, serve, silent};
 use serde_json::Value;
 
 /// A load of `scheme` against `strange`.
@@ -38,6 +38,37 @@ fn a_server_that_never_answers_is_counted_as_timeout_of_at_least_that_time() {
     let least = result["latency"]["response"]["min_ns"].as_u64().expect("samples");
     // A histogram keeps three digits.
     assert!(least >= 999_000_000, "{least}");
+    let arrivals = |name: &str| result["arrivals"][name].as_u64().expect("a count");
+    assert!(arrivals("waited") >= arrivals("due") - arrivals("sent"), "{result}");
+}
+
+#[test]
+fn a_server_that_ends_each_connection_after_its_answer_is_asked_on_new_ones() {
+    let once = |answer: &'static [u8]| {
+        move |mut stream: TcpStream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+    };
+    for url in [
+        serve(once(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")),
+        serve(once(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")),
+        serve(once(b"HTTP/1.0 200 OK\r\n\r\nok")),
+    ] {
+        let flags = ["--rate", "200", "--arrivals", "constant"];
+        let result = measure(&format!("http://{url}/"), &flags);
+        assert_eq!(result["arrivals"]["answered"], 60, "{result}");
+        assert!(result["connections"]["opened"].as_u64().is_some_and(|count| count >= 60), "{result}");
+        assert!(!result["verdict"]["reasons"].to_string().contains("errors"), "{result}");
+    }
+}
+
+#[test]
+fn a_load_in_which_nothing_is_due_says_so() {
+    let flags = ["--rate", "0.001", "--seed", "1"];
+    let result = measure(&format!("echo://{}", serve(echo)), &flags);
+    let reasons = result["verdict"]["reasons"].to_string();
+    assert!(reasons.contains("no request was sent within 300 ms"), "{result}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(crate) fn exit_code(result: &Value) -> i32 {
 }
 
 /// A server whose connections are each answered by `serve`, until the test ends.
-pub(crate) fn serve(serve: fn(TcpStream)) -> SocketAddr {
+pub(crate) fn serve(serve: impl Fn(TcpStream) + Copy + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {

@@ -101,9 +101,11 @@ impl Load {
             let request = Request { intended_ns, due_ns: intended_ns, sent_ns: 0 };
             self.pass(intended_ns);
             self.probe.skipped();
-            match self.record.counts_of(intended_ns) {
-                Some(counts) if !late => counts.overflowed += 1,
-                _ => self.record.failed(now_ns, &request, Failure::Timeout, timeout_ns),
+            if let Some(counts) = self.record.counts_of(intended_ns) {
+                *(if late { &mut counts.waited } else { &mut counts.overflowed }) += 1;
+            }
+            if late {
+                self.record.failed(now_ns, &request, Failure::Timeout, timeout_ns);
             }
         }
     }
