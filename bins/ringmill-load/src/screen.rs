@@ -157,7 +157,8 @@ impl View {
 
     fn draw_rate(&self, frame: &mut Frame<'_>, area: Rect) {
         let points: Vec<(f64, f64)> = self.steps.iter().map(|step| (seconds(step), per_s(step))).collect();
-        let most = points.iter().fold(1.0, |most: f64, (_, per_s)| most.max(*per_s)) * 1.1;
+        let most = points.iter().fold(1.0, |most: f64, (_, per_s)| most.max(*per_s));
+        let most = round_above(most);
         let labels = [0.0, most / 2.0, most].map(text::rate);
         let axis = Axis::default().bounds([0.0, most]).labels(labels);
         self.draw_lines(frame, area, " answers a second ", axis, &[("", Color::Green, &points)]);
@@ -172,6 +173,8 @@ impl View {
         let all = p50.iter().chain(&p99).map(|(_, log)| *log);
         let (least, most) = all.fold((9.0, 3.0), |(a, b): (f64, f64), log| (a.min(log), b.max(log)));
         let (least, most) = if least > most { (3.0, 9.0) } else { (least.floor(), (most + 0.01).ceil()) };
+        // An even number of decades, so that the label in the middle is a round one too.
+        let most = if (most - least) % 2.0 == 0.0 { most } else { most + 1.0 };
         let labels = [least, (least + most) / 2.0, most].map(|log| text::duration(10f64.powf(log)));
         let axis = Axis::default().bounds([least, most]).labels(labels);
         let lines = [("p50", Color::Cyan, &p50[..]), ("p99", Color::Yellow, &p99[..])];
@@ -234,6 +237,13 @@ fn seconds(step: &Step) -> f64 {
 
 fn per_s(step: &Step) -> f64 {
     step.answered as f64 * 1e9 / step.to_ns.saturating_sub(step.from_ns).max(1) as f64
+}
+
+/// The next of 1, 2, 4, 5, 6, 8, 10, 20 ... above `value`, which is above 0: it and its half are short to write.
+fn round_above(value: f64) -> f64 {
+    let decade = 10f64.powf(value.log10().floor());
+    let digit = [1.0, 2.0, 4.0, 5.0, 6.0, 8.0].into_iter().find(|digit| digit * decade > value);
+    digit.unwrap_or(10.0) * decade
 }
 
 /// The row of a time: each is twice as long as the one before, the first has all below 2 us.
@@ -309,6 +319,14 @@ mod tests {
         for (width, height) in [(1, 1), (10, 5), (30, 12)] {
             drawn(&view(900), width, height);
         }
+    }
+
+    #[test]
+    fn an_axis_ends_at_a_round_number_above_what_it_shows() {
+        let rounded = [1.0, 1.9, 2.0, 4_999.0, 5_000.0, 8_100.0, 0.03].map(round_above);
+        assert_eq!(rounded, [2.0, 2.0, 4.0, 5_000.0, 6_000.0, 10_000.0, 0.04]);
+        let text = drawn(&view(3), 100, 40);
+        assert!(text.contains("6k/s") && text.contains("3k/s"), "{text}");
     }
 
     #[test]
