@@ -5,7 +5,7 @@ SEED  ?= 1
 SCENARIO ?= http
 FUZZ_MS ?= 600000
 ARGS  ?=
-# What `make install` writes to: $(PREFIX)/bin/ringmill.
+# What `make install` writes to: $(PREFIX)/bin/ringmill and ringmill-load.
 PREFIX ?= $(HOME)/.local
 
 FLOOR = --manifest-path bench/floor/Cargo.toml
@@ -14,7 +14,7 @@ PEERS = --manifest-path bench/peers/Cargo.toml
 OWN_TARGET = env -u CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check sim fuzz bench bench-peers docs install clean
+.PHONY: help run load demo test check sim fuzz bench bench-peers docs install clean
 
 help: ## list the verbs
 	@echo 'usage: make VERB [NAME=value]'
@@ -23,6 +23,10 @@ help: ## list the verbs
 
 run: ## build and serve: HTTP on 127.0.0.1:8080, echo on :7007, admin on :9090   (ARGS='--cores 0')
 	$(CARGO) run --release --locked -p ringmill -- $(ARGS)
+
+load: ## load a server and judge the figures   (ARGS='http://127.0.0.1:8080/ping --rate 10k')
+	@# A verdict (exit codes 3 and 4) is an answer, not a failure of make. Scripts that ask for it call the program.
+	@$(CARGO) run --quiet --release --locked -p ringmill-load -- $(ARGS) || case $$? in 3|4) ;; *) exit $$? ;; esac
 
 demo: ## serve on free ports, ask some questions, drain, show the report
 	$(CARGO) build --release --locked -p ringmill
@@ -52,8 +56,9 @@ bench-peers: ## build the other servers that `make bench` compares with when the
 docs: ## the API of every crate, as HTML below target/doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-install: ## put the stripped program into $(PREFIX)/bin   (PREFIX=~/.local)
+install: ## put the stripped programs into $(PREFIX)/bin   (PREFIX=~/.local)
 	$(CARGO) install --locked --force --profile dist --path bins/ringmill --root '$(PREFIX)' --no-track
+	$(CARGO) install --locked --force --profile dist --path bins/ringmill-load --root '$(PREFIX)' --no-track
 
 clean: ## remove what was built
 	$(CARGO) clean

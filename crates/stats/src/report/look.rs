@@ -35,9 +35,9 @@ td.words,th.words{text-align:left;white-space:normal;overflow-wrap:anywhere}
 .big span{color:var(--soft)}
 .warning{border-left:6px solid var(--degraded);padding:4px 12px;background:var(--shade)}
 .note{color:var(--soft)}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:20px;margin:20px 0}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:20px;margin:20px 0}
 figure{margin:0;min-width:0}
-figure svg{width:100%;height:auto;display:block}
+figure svg{width:100%;max-width:660px;height:auto;display:block}
 details{margin:10px 0;border-top:1px solid var(--rule);padding-top:8px}
 summary{cursor:pointer;font-weight:600}
 code{font:13px ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}
