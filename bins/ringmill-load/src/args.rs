@@ -227,7 +227,7 @@ pub(crate) struct Report {
     /// Where the page goes; - is standard output
     #[arg(short, long, value_name = "FILE", required_unless_present = "svg")]
     pub(crate) output: Option<PathBuf>,
-    /// Write each chart of the page to a file of its own in this directory
+    /// Write each chart of the page to a file of its own in this directory, which exists
     #[arg(long, value_name = "DIR")]
     pub(crate) svg: Option<PathBuf>,
 }

@@ -47,7 +47,7 @@ pub(crate) fn put(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// What went wrong with a file.
 pub(crate) fn wrong(path: &Path, why: impl Display) -> Failure {
-    Failure::runtime(format!("{}: {why}", path.display())).cure("another place, with room for it")
+    Failure::runtime(format!("{}: {why}", path.display())).cure("a directory that exists, with room in it")
 }
 
 /// The interval log of a load that runs.

@@ -87,7 +87,7 @@ fn a_result_that_cannot_be_written_is_one_line_and_a_cure() {
         let lines: Vec<&str> = err.lines().collect();
         assert!(code == Some(1) && lines.len() == 2, "{file}: {err}");
         assert!(
-            lines[0].contains("/dev/full: No space left") && lines[1].contains("Try another place"),
+            lines[0].contains("/dev/full: No space left") && lines[1].contains("Try a directory"),
             "{err}"
         );
     }
