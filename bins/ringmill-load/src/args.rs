@@ -64,8 +64,8 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct Run {
-    /// http://HOST[:PORT][/PATH], echo://HOST:PORT or udp-echo://HOST:PORT
-    #[arg(value_name = "URL")]
+    /// What to load.
+    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH], echo://HOST:PORT or udp-echo://HOST:PORT")]
     pub(crate) url: Url,
     #[command(flatten)]
     pub(crate) when: When,

@@ -233,7 +233,9 @@ fn generator_line(generator: &Generator) -> Option<String> {
 fn search_line(outcome: &Outcome) -> Option<String> {
     let search = outcome.search.as_ref()?;
     let Some(found) = search.rate_per_s else {
-        return Some(format!("no rate keeps {} ({})", search.slo, search.ended));
+        // Where it ended otherwise, the rates below were not tried, or not often enough.
+        let known = if search.ended == "floor" { "no rate keeps" } else { "no rate is known to keep" };
+        return Some(format!("{known} {} ({})", search.slo, search.ended));
     };
     let interval = search
         .ci95_per_s

@@ -23,8 +23,8 @@ use crate::words::{self, Sources};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Words {
-    /// http://HOST[:PORT][/PATH] or echo://HOST:PORT
-    #[arg(value_name = "URL")]
+    /// Whom to hold connections to.
+    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH] or echo://HOST:PORT")]
     url: Url,
     /// Connections in all [from 1]
     #[arg(short = 'c', long, value_name = "N", default_value = "1k", value_parser = words::count)]
@@ -213,8 +213,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const EXAMPLES: &str = "\
 Examples:
   ringmill-load hold http://127.0.0.1:8080/ --connections 10k
-  ringmill-load hold echo://127.0.0.1:7007 --connections 100k --ramp 10k/s --from 127.0.0.2-127.0.0.9 --heartbeat 5s
-  ringmill-load hold http://10.0.0.7/ping -c 50k --heartbeat 30s --duration forever --json held.json
+  ringmill-load hold echo://127.0.0.1:7007 -c 100k --from 127.0.0.2-127.0.0.9
+  ringmill-load hold http://10.0.0.7/ping -c 50k --heartbeat 30s --duration forever
 
 Each connection takes a file descriptor (ulimit -n), and a port of the address that it comes from.
 The verdict is invalid when fewer were opened than asked for, degraded when any was lost.";

@@ -19,8 +19,8 @@ use crate::words;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Search {
-    /// http://HOST[:PORT][/PATH], echo://HOST:PORT or udp-echo://HOST:PORT
-    #[arg(value_name = "URL")]
+    /// What to load.
+    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH], echo://HOST:PORT or udp-echo://HOST:PORT")]
     pub(crate) url: Url,
     #[command(flatten)]
     pub(crate) what: What,
@@ -116,7 +116,7 @@ fn precision(word: &str) -> Result<f64, String> {
 const EXAMPLES: &str = "\
 Examples:
   ringmill-load search http://127.0.0.1:8080/ping --slo 'p99<2ms' --html knee.html
-  ringmill-load search echo://127.0.0.1:7007 --slo 'p99.9<=500us,errors<0.1%' --start 20k --max-rate 500k --budget 20m --json -
+  ringmill-load search echo://127.0.0.1:7007 --slo 'p99.9<=500us,errors<0.1%'
 
 The quotes keep the shell from taking < as a redirection.
 
@@ -124,9 +124,9 @@ Exit codes:
   0   found, or the highest rate allowed keeps the promise
   1   the machine or the server refused before anything was known
   2   the flags cannot be meant
-  3   ended early (--budget, Ctrl-C, the generator), or the figures of the run at the rate hold with reservations
+  3   ended early, or the figures of the run at the rate hold with reservations
   4   no rate keeps the promise
 
 Units: times ns us ms s m h; rates and counts k M G (1k is 1,000); bytes KiB MiB GiB (a k alone is 1,024).
-Ctrl-C ends early and still shows and writes what is known. Connections are closed by a reset (--close fin for the other way), so
-that run after run leaves no ports in TIME_WAIT.";
+Ctrl-C ends early and still shows and writes what is known.
+Connections are closed by a reset, so that run after run leaves no ports in TIME_WAIT.";
