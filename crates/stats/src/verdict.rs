@@ -18,7 +18,7 @@
 //! | trend | ten windows rise or fall (Mann-Kendall, p < 0.01) by over 10 % | |
 //! | gaps (open loop) | KS distance from the law above 0.05 | |
 //! | samples | too few for a p99 | |
-//! | connections | fewer opened than asked for; of `hold`, any lost | under 95 % opened; of `hold`, fewer than asked for |
+//! | connections | fewer opened than asked for; of `hold`, any lost | under 95 % opened; of `hold`, fewer opened, or above 5 % lost |
 
 use crate::outcome::{Command, Latency, Outcome, State, Step, Verdict};
 use crate::quantile::carries;
@@ -371,10 +371,8 @@ fn connections(outcome: &Outcome) -> Option<Finding> {
         return graded(is_hold || (opened as f64) < 0.95 * asked as f64, said);
     }
     if is_hold && lost > 0 {
-        return found(
-            State::Degraded,
-            format!("connections: {} of {} were lost", count(lost), count(opened)),
-        );
+        let said = format!("connections: {} of {} were lost", count(lost), count(opened));
+        return graded(lost as f64 > 0.05 * opened as f64, said);
     }
     None
 }

@@ -217,7 +217,8 @@ Examples:
   ringmill-load hold http://10.0.0.7/ping -c 50k --heartbeat 30s --duration forever
 
 Each connection takes a file descriptor (ulimit -n), and a port of the address that it comes from.
-The verdict is invalid when fewer were opened than asked for, degraded when any was lost.";
+The verdict is degraded when any connection was lost, invalid when more than 5 % were, or when fewer
+were opened than asked for.";
 
 #[cfg(test)]
 mod tests {

@@ -106,6 +106,7 @@ fn each_thing_that_spoils_a_result_is_found_and_named() {
         ("few opened", |o| o.connections.opened = 32, Invalid, &["connections: 32 of 64 were opened"]),
         ("a server that ends connections", |o| o.connections.lost = 7, Valid, &[]),
         ("silent connections that are held", hold, Valid, &[]),
+        ("many of them lost", |o| { hold(o); o.connections.lost = 4 }, Invalid, &["connections: 4 of 64 were lost"]),
         ("one of them lost", |o| { hold(o); o.connections.lost = 1 }, Degraded, &["connections: 1 of 64 were lost"]),
     ];
     for (name, change, state, reasons) in rows {
