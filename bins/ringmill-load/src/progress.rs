@@ -85,7 +85,7 @@ fn message(step: &Step, errors: u64) -> String {
     let time = |ns: Option<u64>| ns.map_or("-".into(), |ns| text::duration(ns as f64));
     format!(
         "{}  p50 {}  p99 {}  p99.9 {}  errors {}  send_lag p99 {}",
-        text::rate(step.answered as f64 / seconds),
+        text::rate(step.completed as f64 / seconds),
         time(step.p50_ns),
         time(step.p99_ns),
         time(step.p99_9_ns),
@@ -107,7 +107,7 @@ mod tests {
         let step = Step {
             from_ns: 1_000_000_000,
             to_ns: 1_500_000_000,
-            answered: 100_000,
+            completed: 100_000,
             p50_ns: Some(83_190),
             p99_ns: Some(2_100_000),
             send_lag_p99_ns: Some(900),

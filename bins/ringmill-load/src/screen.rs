@@ -236,7 +236,7 @@ fn seconds(step: &Step) -> f64 {
 }
 
 fn per_s(step: &Step) -> f64 {
-    step.answered as f64 * 1e9 / step.to_ns.saturating_sub(step.from_ns).max(1) as f64
+    step.completed as f64 * 1e9 / step.to_ns.saturating_sub(step.from_ns).max(1) as f64
 }
 
 /// The next of 1, 2, 4, 5, 6, 8, 10, 20 ... above `value`, which is above 0: it and its half are short to write.
@@ -295,7 +295,7 @@ mod tests {
             (whole.from_ns, whole.to_ns) = (second * 1_000_000_000, (second + 1) * 1_000_000_000);
             (0..5_000).for_each(|k| whole.response.record(80_000 + k * 100).expect("in bounds"));
             (0..5_000).for_each(|_| whole.send_lag.record(5_000).expect("in bounds"));
-            whole.counts.answered = 5_000;
+            whole.counts.completed = 5_000;
             view.add(&whole, &Step::of(&whole, 4), 3);
         }
         view

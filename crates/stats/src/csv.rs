@@ -18,14 +18,15 @@ pub fn series(steps: &[Step]) -> String {
 
 type Column = (&'static str, fn(&Step) -> String);
 
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 16] = [
     ("from_ns", |step| step.from_ns.to_string()),
     ("to_ns", |step| step.to_ns.to_string()),
     ("answered_per_s", |step| {
         let ns = step.to_ns.saturating_sub(step.from_ns);
-        optional((ns > 0).then(|| step.answered as f64 * 1e9 / ns as f64))
+        optional((ns > 0).then(|| step.completed as f64 * 1e9 / ns as f64))
     }),
     ("answered", |step| step.answered.to_string()),
+    ("completed", |step| step.completed.to_string()),
     ("errors", |step| step.errors.to_string()),
     ("bytes_in", |step| step.bytes_in.to_string()),
     ("mean_ns", |step| optional(step.mean_ns)),
@@ -52,7 +53,8 @@ mod tests {
         let steps = [
             Step {
                 to_ns: 500_000_000,
-                answered: 3,
+                answered: 4,
+                completed: 3,
                 mean_ns: Some(1_500.5),
                 max_ns: Some(2_000),
                 ..Step::default()
@@ -60,10 +62,10 @@ mod tests {
             Step { from_ns: 500_000_000, to_ns: 1_000_000_000, connections: 64, ..Step::default() },
         ];
         let expected = "\
-from_ns,to_ns,answered_per_s,answered,errors,bytes_in,mean_ns,p50_ns,p90_ns,p99_ns,p99_9_ns,max_ns,service_p99_ns,\
+from_ns,to_ns,answered_per_s,answered,completed,errors,bytes_in,mean_ns,p50_ns,p90_ns,p99_ns,p99_9_ns,max_ns,service_p99_ns,\
 send_lag_p99_ns,connections
-0,500000000,6,3,0,0,1500.5,,,,,2000,,,0
-500000000,1000000000,0,0,0,0,,,,,,,,,64
+0,500000000,6,4,3,0,0,1500.5,,,,,2000,,,0
+500000000,1000000000,0,0,0,0,0,,,,,,,,,64
 ";
         assert_eq!(series(&steps), expected);
     }

@@ -50,7 +50,7 @@ pub(crate) fn second(k: u64, n: u64) -> Interval {
         record(&mut step.response, 51_000 + tail + tail / 1_000);
     }
     let counts = &mut step.counts;
-    (counts.due, counts.sent, counts.answered) = (n, n, n);
+    (counts.due, counts.sent, counts.answered, counts.completed) = (n, n, n, n);
     (counts.bytes_in, counts.bytes_out, counts.checked_bytes, counts.status_2xx) =
         (n * 120, n * 62, n * 5, n);
     if k == 0 {

@@ -110,7 +110,7 @@ fn a_page_is_made_of_the_largest_and_the_smallest_figures_too() {
         response.curve.iter_mut().for_each(|point| (point.value_ns, point.quantile) = (ns, per_s));
         outcome.series.truncate(3);
         for step in &mut outcome.series {
-            (step.to_ns, step.answered, step.errors, step.connections) = (ns, ns, ns, ns);
+            (step.to_ns, step.completed, step.errors, step.connections) = (ns, ns, ns, ns);
             (step.p50_ns, step.max_ns, step.send_lag_p99_ns) = (Some(ns), Some(ns), Some(ns));
         }
         let found = outcome.search.as_mut().unwrap();

@@ -93,7 +93,6 @@ impl Load {
         };
         let step_ns = step_ns(config.duration);
         let steps = config.duration.as_nanos() as u64 / step_ns;
-        let closed = matches!(config.pace, Pace::Closed);
         let probe = match &config.pace {
             Pace::Open(arrivals) => {
                 let expected = arrivals.expected(0, arrivals.ns()) / f64::from(config.seats);
@@ -118,7 +117,7 @@ impl Load {
             pacer: None,
             wake_ns: 0,
             outstanding: 0,
-            record: Recorder::new(sink, step_ns, steps, closed),
+            record: Recorder::new(sink, step_ns, steps),
             probe,
             tick: None,
             looked_ns: 0,

@@ -48,7 +48,7 @@ impl Load {
             }
         }
         line.reader = reader;
-        if let Some(counts) = record.counts_of(now_ns) {
+        if let Some(counts) = record.counts_in_time(now_ns) {
             counts.bytes_in += bytes;
         }
         let counts = record.counts();
@@ -89,7 +89,7 @@ impl Load {
 
     pub(super) fn datagram(&mut self, index: u32, packet: &Packet<'_>, io: &mut Io<'_, Load>) {
         let now_ns = io.now_ns();
-        if let Some(counts) = self.record.counts_of(now_ns) {
+        if let Some(counts) = self.record.counts_in_time(now_ns) {
             counts.bytes_in += packet.bytes().len() as u64;
         }
         let counts = self.record.counts();

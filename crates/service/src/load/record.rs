@@ -21,7 +21,6 @@ pub(super) struct Recorder {
     end_ns: u64,
     /// When the present step ends.
     until_ns: u64,
-    closed: bool,
 }
 
 /// A run of equal samples, which cost as much to record as one. Answers that come together were often sent together.
@@ -44,7 +43,7 @@ pub(super) enum Failure {
 
 impl Recorder {
     /// Steps of `step_ns`, `steps` of them.
-    pub(super) fn new(sink: Box<dyn Sink>, step_ns: u64, steps: u64, closed: bool) -> Recorder {
+    pub(super) fn new(sink: Box<dyn Sink>, step_ns: u64, steps: u64) -> Recorder {
         Recorder {
             sink,
             step: Box::default(),
@@ -54,7 +53,6 @@ impl Recorder {
             zero_ns: u64::MAX,
             end_ns: u64::MAX,
             until_ns: u64::MAX,
-            closed,
         }
     }
 
@@ -87,6 +85,12 @@ impl Recorder {
         (intended_ns >= self.zero_ns).then_some(&mut self.step.counts)
     }
 
+    /// The counts, for what happens at this time: `None` before the measured time and after it, so that what it is divided by is its own.
+    #[inline]
+    pub(super) fn counts_in_time(&mut self, now_ns: u64) -> Option<&mut Counts> {
+        (self.zero_ns <= now_ns && now_ns < self.end_ns).then_some(&mut self.step.counts)
+    }
+
     /// Time goes on: steps that are over are told of.
     #[inline]
     pub(super) fn tick(&mut self, now_ns: u64) {
@@ -98,8 +102,10 @@ impl Recorder {
     /// A request was answered as it should be; of HTTP with the class of its status, of others with 0.
     #[inline]
     pub(super) fn answered(&mut self, now_ns: u64, request: &Request, first_ns: u64, class: u8) {
-        // A closed loop has no schedule that says what belongs to the measured time: what ends in it does.
-        if request.intended_ns < self.zero_ns || self.closed && now_ns >= self.end_ns {
+        if let Some(counts) = self.counts_in_time(now_ns) {
+            counts.completed += 1;
+        }
+        if request.intended_ns < self.zero_ns {
             self.step.counts.warmup += 1;
             return;
         }

@@ -145,6 +145,8 @@ impl Load {
         self.outstanding += 1;
         if let Some(counts) = self.record.counts_of(request.intended_ns) {
             counts.sent += 1;
+        }
+        if let Some(counts) = self.record.counts_in_time(now_ns) {
             counts.bytes_out += bytes as u64;
         }
         true

@@ -110,7 +110,8 @@ impl Build {
         assert!(end.measured_ns > 0, "a time that was measured is not empty");
         let measured_s = end.measured_ns as f64 / 1e9;
         let per_s = |sum: f64| thousandths(sum / measured_s);
-        let per_request = |sum: f64| (counts.answered > 0).then(|| thousandths(sum / counts.answered as f64));
+        let per_request =
+            |sum: f64| (counts.completed > 0).then(|| thousandths(sum / counts.completed as f64));
         let mut outcome = Outcome {
             schema: SCHEMA,
             command: plan.command,
@@ -121,7 +122,7 @@ impl Build {
             verdict: Verdict { state: State::Valid, reasons: Vec::new() },
             rate: Rate {
                 target_per_s: end.expected.map(per_s),
-                achieved_per_s: per_s(counts.answered as f64),
+                achieved_per_s: per_s(counts.completed as f64),
                 received_bytes_per_s: per_s(counts.bytes_in as f64),
                 sent_bytes_per_s: per_s(counts.bytes_out as f64),
             },

@@ -172,7 +172,8 @@ impl State {
 pub struct Rate {
     /// The mean that the schedule intended over the measured time; `null` for a closed loop.
     pub target_per_s: Option<f64>,
-    /// Requests intended in the measured time that were answered as they should be, over that time. Closed loop: those answered in it.
+    /// Good answers that came in the measured time, over that time, whenever they were asked for. An overloaded server that works off
+    /// what waited when the time is over does not reach the rate by that.
     pub achieved_per_s: f64,
     /// Bytes received a second.
     pub received_bytes_per_s: f64,

@@ -12,8 +12,10 @@ pub struct Step {
     pub from_ns: u64,
     /// End; exclusive.
     pub to_ns: u64,
-    /// Answers that came in it.
+    /// Requests of the measured time that were answered as they should be in it; of the last step, after it too.
     pub answered: u64,
+    /// Good answers that came in it, whenever they were asked for: what its rate is made of.
+    pub completed: u64,
     /// Errors that were seen in it.
     pub errors: u64,
     /// Bytes received in it.
@@ -47,6 +49,7 @@ impl Step {
             from_ns: *from_ns,
             to_ns: *to_ns,
             answered: counts.answered,
+            completed: counts.completed,
             errors: counts.errors(),
             bytes_in: counts.bytes_in,
             mean_ns: any.then(|| thousandths(response.mean())),

@@ -332,7 +332,7 @@ fn seconds(step: &Step) -> f64 {
 }
 
 fn answered(step: &Step) -> f64 {
-    step.answered as f64 / seconds(step)
+    step.completed as f64 / seconds(step)
 }
 
 /// Colour and dash of the `nth` measure of a run.

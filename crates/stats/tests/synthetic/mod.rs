@@ -54,6 +54,7 @@ pub(crate) fn run(made: Made) -> Outcome {
         counts.waited += u64::from(free > due);
         counts.timeout += failed;
         counts.answered += 1 - failed;
+        counts.completed += (1 - failed) * u64::from(answered < SECONDS * SECOND);
         counts.status_2xx += 1 - failed;
         counts.bytes_in += 120;
         counts.bytes_out += 61;

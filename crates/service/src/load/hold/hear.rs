@@ -94,6 +94,7 @@ impl Hold {
             self.report.beats.answered += u64::from(good);
             self.report.beats.status += u64::from(status);
             self.step.counts.answered += u64::from(good);
+            self.step.counts.completed += u64::from(good);
             self.step.counts.status += u64::from(status);
             self.step.response.saturating_record(took_ns);
         }
