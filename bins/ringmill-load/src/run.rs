@@ -153,7 +153,7 @@ impl Course<'_> {
         self.gate.open(begin_ns);
         self.progress.say("warming up");
         let mut begin = None;
-        let mut end: Option<(Reading, u64)> = None;
+        let mut end: Option<Reading> = None;
         let mut steps = Steps::new(self.load.seats);
         let mut build = Build::new(plan_of(config, zero_ns));
         let mut failure = None;
@@ -177,7 +177,7 @@ impl Course<'_> {
                 begin = Some(Reading::take(self.running.board()));
             }
             if begin.is_some() && end.is_none() && now_ns >= zero_ns + duration_ns {
-                end = Some((Reading::take(self.running.board()), duration_ns));
+                end = Some(Reading::take(self.running.board()));
             }
             match came {
                 Some(News::Step(seat, mut part)) => {
@@ -198,8 +198,7 @@ impl Course<'_> {
                 Some(News::Stop) => {
                     self.gate.stop();
                     self.progress.say("waiting for the last answers");
-                    let measured_ns = (now_ns - zero_ns).clamp(1, duration_ns);
-                    end.get_or_insert_with(|| (Reading::take(self.running.board()), measured_ns));
+                    end.get_or_insert_with(|| Reading::take(self.running.board()));
                 }
                 Some(News::Ready { .. }) | None => {}
             }
@@ -207,7 +206,10 @@ impl Course<'_> {
         steps.finish(|step| add(&mut build, &mut self.progress, step));
         failure.map_or(Ok(()), Err)?;
         let begin = begin.ok_or_else(too_early)?;
-        let (end, measured_ns) = end.unwrap_or_else(|| (Reading::take(self.running.board()), duration_ns));
+        let end = end.unwrap_or_else(|| Reading::take(self.running.board()));
+        // Of one that was ended early the seats say how long it was: they stop a moment after they are told.
+        let is_whole = !self.gate.is_stopped();
+        let measured_ns = if is_whole { duration_ns } else { build.whole().to_ns.clamp(1, duration_ns) };
         let warmup_ns = self.load.warmup.as_nanos() as u64;
         let end = outcome::End {
             measured_ns,
