@@ -193,7 +193,7 @@ fn calibrate(case: Case, cores: Cores) -> Result<Pace, Failure> {
     // Over as many connections as the fault will be: a queue that is spread over many is taken in slower.
     let case = Case { fault: Fault::None, churn: None, ..case };
     let closed = measure(case, cores, load::Pace::Closed, CALIBRATION)?.total;
-    let service_ns = CALIBRATION.as_nanos() as u64 / closed.counts.answered.max(1);
+    let service_ns = CALIBRATION.as_nanos() as u64 / closed.counts.completed.max(1);
     let arrivals = Arrivals::steady(Law::Constant, RATE as f64, CALIBRATION.as_nanos() as u64, 1);
     let open = measure(case, cores, load::Pace::Open(arrivals), CALIBRATION)?.total;
     Ok(Pace {
