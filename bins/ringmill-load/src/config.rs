@@ -19,6 +19,7 @@ use stats::schedule::{Arrivals, Law, Stretch};
 use stats::{outcome, text};
 
 use crate::args::{CloseWord, Connections, IdleWord, LateWord, Output, Run, Say, When, word};
+use crate::files::is_stdout;
 use crate::request;
 use crate::room::{Room, Wish};
 use crate::target;
@@ -192,7 +193,7 @@ fn body(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Files that could not be written are better known now than at the end.
 pub(crate) fn places(output: &Output) -> Result<(), Failure> {
     let Output { json, csv, hlog, hgrm, html, .. } = output;
-    let json = json.as_deref().filter(|path| *path != Path::new("-"));
+    let json = json.as_deref().filter(|path| !is_stdout(path));
     let others: [(&str, Option<&Path>); 5] = [
         ("--json", json),
         ("--csv", csv.as_deref()),
@@ -203,6 +204,10 @@ pub(crate) fn places(output: &Output) -> Result<(), Failure> {
     let mut seen: Vec<&Path> = Vec::new();
     for (flag, path) in others {
         let Some(path) = path else { continue };
+        if is_stdout(path) {
+            let what = format!("{flag} -: standard output is for the summary, or for --json alone");
+            return Err(Failure::usage(what).cure(format!("`{flag} FILE`")));
+        }
         if !file::has_place(path) {
             let what = format!("{flag} {} cannot be written", path.display());
             return Err(Failure::usage(what).cure(format!("`{flag} FILE` in a directory that exists")));

@@ -67,11 +67,14 @@ fn measure(run: args::Run) -> Result<ExitCode, Failure> {
 
 /// Shows a result and writes its files. Returns the exit code of its verdict.
 fn end(outcome: &Outcome, text: &str, output: &args::Output) -> Result<ExitCode, Failure> {
-    if output.json.as_deref().is_some_and(files::is_stdout) {
+    let told = if output.json.as_deref().is_some_and(files::is_stdout) {
         let _ = std::io::stderr().write_all(text.as_bytes());
+        Ok(())
     } else {
-        tell(text)?;
-    }
+        tell(text)
+    };
+    // What was measured is kept too when nobody could be told of it.
     files::write(outcome, output)?;
+    told?;
     Ok(ExitCode::from(outcome.exit_code()))
 }

@@ -45,6 +45,7 @@ fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
         "a directory that exists",
     );
     check(&[&echo, "--csv", "x", "--html", "x"], "x is named for two results", "another file");
+    check(&[&echo, "--json", "-", "--csv", "-"], "standard output is for the summary", "`--csv FILE`");
     check(&[&echo, "--tui"], "which is no terminal", "without `--tui`");
     check(&["http://127.0.0.1:1", "--body", "/nonexistent"], "No such file", "--body FILE");
     check(&["http://127.0.0.1:1", "-H", "Connection: close"], "not the request's to say", "--help");

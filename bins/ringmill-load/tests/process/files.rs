@@ -1,6 +1,6 @@
 //! The files of a result, and what other commands make of them.
 
-use crate::support::{Home, echo, http, measure, run, serve};
+use crate::support::{Home, echo, http, measure, program, run, serve};
 
 #[test]
 fn every_file_that_was_asked_for_is_written_whole() {
@@ -15,6 +15,18 @@ fn every_file_that_was_asked_for_is_written_whole() {
     assert!(home.read("a.hgrm").contains("#[Max"));
     assert!(home.read("a.html").starts_with("<!DOCTYPE html>") && home.read("a.html").contains(&url));
     assert!(home.read("a.hlog").contains("Tag=response"));
+}
+
+#[test]
+fn a_summary_that_cannot_be_printed_takes_no_file_with_it() {
+    let home = Home::new();
+    let json = home.path("a.json");
+    let url = format!("echo://{}", serve(echo));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has one");
+    let mut command = program();
+    command.args([&url, "--rate", "500", "--duration", "100ms", "--warmup", "0", "--quiet", "--json", &json]);
+    let code = command.stdout(full).output().expect("it runs").status.code();
+    assert_eq!((code, home.names()), (Some(1), vec!["a.json".to_owned()]));
 }
 
 #[test]
