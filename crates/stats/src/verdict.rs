@@ -38,7 +38,7 @@ pub fn judge(outcome: &Outcome) -> Verdict {
         verify,
         given_up,
         waited,
-        |outcome| trend(outcome, "response median", |step| step.p50_ns.map(|ns| ns as f64), duration),
+        response_trend,
         throughput_trend,
         gaps,
         connections,
@@ -135,8 +135,8 @@ fn rate_reached(outcome: &Outcome) -> Option<Finding> {
     let expected = target * seconds;
     // A schedule is not to blame for its own law: Poisson counts vary by their root, constant ones by the arrival at the end.
     let mut slack = if outcome.asked.arrivals == "poisson" { 3.0 * expected.sqrt() } else { 1.0 };
-    if outcome.asked.warmup_ns == 0 {
-        // Those on their way at the end are missing, and no warm-up left as many for the begin (Little, 1961).
+    if outcome.asked.warmup_ns == 0 || !outcome.asked.steady {
+        // Those on their way at the end are missing, and at the begin there were not as many (Little, 1961).
         slack += target * outcome.latency.service.mean_ns.unwrap_or(0.0) / 1e9;
     }
     let reached = outcome.rate.achieved_per_s;
@@ -294,6 +294,15 @@ fn waited(outcome: &Outcome) -> Option<Finding> {
             percent(share)
         ),
     )
+}
+
+fn response_trend(outcome: &Outcome) -> Option<Finding> {
+    let answered = || outcome.series.iter().filter(|step| step.mean_ns.is_some());
+    // Of a low rate no step carries a median; its mean is better than to look at nothing.
+    if answered().filter(|step| step.p50_ns.is_none()).count() * 10 > answered().count() {
+        return trend(outcome, "response mean", |step| step.mean_ns, duration);
+    }
+    trend(outcome, "response median", |step| step.p50_ns.map(|ns| ns as f64), duration)
 }
 
 fn throughput_trend(outcome: &Outcome) -> Option<Finding> {
