@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use linux::clock::Clock;
 use linux::console::{Failure, tell};
 use linux::file::{self, Draft};
 use stats::hlog::Writer;
@@ -57,10 +56,10 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Opens it. Errors: the file cannot be made.
-    pub(crate) fn begin(path: &'a Path) -> Result<Log<'a>, Failure> {
+    /// Opens it, for steps whose times count from `began_unix_s`, seconds since 1970 UTC. Errors: the file cannot be made.
+    pub(crate) fn begin(path: &'a Path, began_unix_s: f64) -> Result<Log<'a>, Failure> {
         let program = concat!("ringmill-load ", env!("CARGO_PKG_VERSION"));
-        let open = || Writer::begin(BufWriter::new(Draft::of(path)?), program, Clock::unix_seconds() as f64);
+        let open = || Writer::begin(BufWriter::new(Draft::of(path)?), program, began_unix_s);
         Ok(Log { path, writer: open().map_err(|why| wrong(path, why))? })
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn run(config: &Config) -> Result<Outcome, Failure> {
 
 /// Runs the load, perhaps as one of several, until its end or that of all. Errors: why nothing could be measured.
 pub(crate) fn one(config: &Config, stops: &Stops) -> Result<Outcome, Failure> {
-    let mut log = config.output.hlog.as_deref().map(Log::begin).transpose()?;
+    let mut log = None;
     let Wires { seats, news, others, empty } = Wires::new(config.load.seats);
     let gate = Arc::new(Gate::default());
     let wires = Mutex::new(seats);
@@ -64,6 +64,9 @@ pub(crate) fn one(config: &Config, stops: &Stops) -> Result<Outcome, Failure> {
         held: 0,
     };
     let result = course.connect().and_then(|()| {
+        // Its times count from the begin of the measured time, which comes after the warm-up.
+        let began_unix_s = Clock::unix_seconds() as f64 + config.load.warmup.as_secs_f64();
+        log = config.output.hlog.as_deref().map(|path| Log::begin(path, began_unix_s)).transpose()?;
         let step = |step: &Interval| log.as_mut().map_or(Ok(()), |log| log.step(step));
         course.measure(config, &empty, step)
     });
@@ -78,7 +81,7 @@ pub(crate) fn one(config: &Config, stops: &Stops) -> Result<Outcome, Failure> {
     };
     running.control().drain();
     running.join();
-    log.map_or(Ok(()), Log::keep)?;
+    log.map_or(Ok(()), |log: Log<'_>| log.keep())?;
     files::distribution(&config.output, build.whole())?;
     Ok(build.finish(end))
 }

@@ -18,6 +18,24 @@ fn every_file_that_was_asked_for_is_written_whole() {
 }
 
 #[test]
+fn an_interval_log_begins_where_the_result_does_behind_the_warm_up() {
+    let home = Home::new();
+    let [json, hlog] = ["a.json", "a.hlog"].map(|name| home.path(name));
+    let url = format!("echo://{}", serve(echo));
+    let mut command = program();
+    command.args([&url, "-c", "4", "--duration", "100ms", "--warmup", "2100ms", "--quiet"]);
+    command.args(["--json", &json, "--hlog", &hlog]).output().expect("it runs");
+    let (log, result) = (home.read("a.hlog"), home.read("a.json"));
+    let number = |text: &str, behind: &str| -> f64 {
+        let rest = text.split(behind).nth(1).expect("it is there");
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').expect("more follows");
+        rest[..end].parse().expect("a number")
+    };
+    let (base, began) = (number(&log, "BaseTime: "), number(&result, "\"began_unix_s\": "));
+    assert!((base - began).abs() < 1.5, "the log begins at {base}, the result at {began}");
+}
+
+#[test]
 fn a_summary_that_cannot_be_printed_takes_no_file_with_it() {
     let home = Home::new();
     let json = home.path("a.json");
