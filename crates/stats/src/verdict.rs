@@ -134,11 +134,11 @@ fn rate_reached(outcome: &Outcome) -> Option<Finding> {
     let seconds = outcome.measured_ns as f64 / 1e9;
     let expected = target * seconds;
     // A schedule is not to blame for its own law: Poisson counts vary by their root, constant ones by the arrival at the end.
-    let mut slack = if outcome.asked.arrivals == "poisson" { 3.0 * expected.sqrt() } else { 1.0 };
-    if outcome.asked.warmup_ns == 0 || !outcome.asked.steady {
-        // Those on their way at the end are missing, and at the begin there were not as many (Little, 1961).
-        slack += target * outcome.latency.service.mean_ns.unwrap_or(0.0) / 1e9;
-    }
+    let by_chance = if outcome.asked.arrivals == "poisson" { 3.0 * expected.sqrt() } else { 1.0 };
+    // Those on their way at the end are missing; of a steady rate a warm-up left as many for the begin, if it was as long (Little, 1961).
+    let warmup_ns = if outcome.asked.steady { outcome.asked.warmup_ns as f64 } else { 0.0 };
+    let on_their_way_ns = (outcome.latency.service.mean_ns.unwrap_or(0.0) - warmup_ns).max(0.0);
+    let slack = by_chance + target * on_their_way_ns / 1e9;
     let reached = outcome.rate.achieved_per_s;
     let short_of = |share: f64| reached * seconds < share * expected - slack;
     if !short_of(0.99) {

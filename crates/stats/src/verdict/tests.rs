@@ -65,6 +65,9 @@ fn each_thing_that_spoils_a_result_is_found_and_named() {
         ("94 % of the rate", |o| o.rate.achieved_per_s = 9_400.0, Invalid, &["rate: 9.4k/s of 10k/s was answered (94 %); lower"]),
         ("98 % without a warm-up, where 2 % were on their way at the end", |o| { no_warmup(o, 200e6); o.rate.achieved_per_s = 9_800.0 }, Valid, &[]),
         ("96 % of it", |o| { no_warmup(o, 200e6); o.rate.achieved_per_s = 9_600.0 }, Degraded, &["rate: 9.6k/s of 10k/s"]),
+        ("75 % where an answer takes half a second longer than the warm-up, of 2 s",
+            |o| { o.measured_ns = 2_000_000_000; o.asked.duration_ns = 2_000_000_000; o.latency.service.mean_ns = Some(o.asked.warmup_ns as f64 + 5e8);
+                o.rate.achieved_per_s = 7_500.0 }, Valid, &[]),
         ("98.5 % of a Poisson rate that is so by chance", |o| { o.asked.arrivals = "poisson".into(); o.rate.target_per_s = Some(1_000.0); o.rate.achieved_per_s = 970.0 },
             Valid, &[]),
         ("send_lag of 83 us", |o| o.latency.send_lag.p99_ns = Some(83_000), Degraded,
