@@ -164,7 +164,7 @@ pub(crate) struct Say {
     #[arg(long, value_name = "BYTES", value_parser = words::bytes)]
     pub(crate) body_size: Option<usize>,
     /// HTTP: length of each answer's body [default: that of the first answer]
-    #[arg(long, value_name = "BYTES", value_parser = words::bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = words::bytes, conflicts_with = "no_verify")]
     pub(crate) expect_bytes: Option<usize>,
     /// HTTP: CRC-32 of each answer's body, as crc32(1) prints it [default: that of the first answer]
     #[arg(long, value_name = "HEX", value_parser = words::crc32, conflicts_with = "no_verify")]

@@ -46,6 +46,7 @@ fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
     );
     check(&[&echo, "--csv", "x", "--html", "x"], "x is named for two results", "another file");
     check(&[&echo, "--json", "-", "--csv", "-"], "standard output is for the summary", "`--csv FILE`");
+    check(&["http://127.0.0.1:1", "--expect-bytes", "5", "--no-verify"], "cannot be used with", "--help");
     check(&[&echo, "--tui"], "which is no terminal", "without `--tui`");
     check(&["http://127.0.0.1:1", "--body", "/nonexistent"], "No such file", "--body FILE");
     check(&["http://127.0.0.1:1", "-H", "Connection: close"], "not the request's to say", "--help");
