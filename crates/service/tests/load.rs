@@ -514,6 +514,14 @@ fn datagrams_that_are_lost_doubled_swapped_or_damaged_are_named_so() {
     let late = datagrams(&config, late).counts();
     assert_eq!((late.answered, late.reordered, late.duplicated), (100, 10, 0));
 
+    // Every tenth comes so late that it was given up, and the one at 33 twice.
+    let given_up = |k, bytes: &[u8]| match k {
+        33 => vec![(450 * MS, bytes.to_vec()), (460 * MS, bytes.to_vec())],
+        _ => vec![(if k % 10 == 3 { 450 * MS } else { 100_000 }, bytes.to_vec())],
+    };
+    let given_up = datagrams(&config, given_up).counts();
+    assert_eq!((given_up.lost, given_up.duplicated, given_up.extra), (10, 1, 0), "late is not twice");
+
     let damaged = |k, bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         bytes[20] ^= u8::from(k % 10 == 3);

@@ -132,6 +132,9 @@ impl Load {
             if oldest.due_ns.saturating_add(timeout_ns) > now_ns {
                 break;
             }
+            if let Saying::Datagrams(_, all) = &mut self.talk {
+                all[index as usize].lose(line.next - line.requests.len() as u64);
+            }
             let request = line.take(0);
             self.outstanding -= 1;
             if let Some(counts) = self.record.counts_of(request.intended_ns) {

@@ -23,6 +23,8 @@ pub(super) struct Messages {
     period: u64,
     /// One past the newest that was answered.
     answered: u64,
+    /// By the number that is sent: it was given up, and may still come.
+    lost: Box<[bool]>,
 }
 
 impl Messages {
@@ -35,7 +37,13 @@ impl Messages {
             all.extend_from_slice(&number.to_le_bytes());
             all.extend_from_slice(pattern.fill(connection, number, 0));
         }
-        Messages { all: all.into(), bytes, period: period as u64, answered: 0 }
+        let lost = vec![false; period].into();
+        Messages { all: all.into(), bytes, period: period as u64, answered: 0, lost }
+    }
+
+    /// Message `number` was not answered in time. If it is later, it has not come twice.
+    pub(super) fn lose(&mut self, number: u64) {
+        self.lost[(number % self.period) as usize] = true;
     }
 
     /// Message `number`.
@@ -44,7 +52,7 @@ impl Messages {
         Chunk::Shared(self.all.slice(at..at + self.bytes))
     }
 
-    /// Which of the line's outstanding requests a datagram answers, and how it was. A request that was answered is marked by `done`
+    /// Which of the line's outstanding requests a datagram answers, and how it was; none, where it comes after that was given up. A request that was answered is marked by `done`
     /// in the line's window and leaves it when it is the oldest.
     pub(super) fn read(
         &mut self,
@@ -62,12 +70,16 @@ impl Messages {
         // The only number of the window that is sent so, if there is one.
         let ahead = (sent + self.period - oldest % self.period) % self.period;
         let Some(slot) = line.requests.get_mut(ahead as usize) else {
+            if std::mem::take(&mut self.lost[sent as usize]) {
+                return (Answer::Good(0), None);
+            }
             let was_ours = line.next >= self.period || sent < line.next;
             return if was_ours { (Answer::Duplicated, None) } else { extra };
         };
         if slot.intended_ns == DONE {
             return (Answer::Duplicated, None);
         }
+        self.lost[sent as usize] = false;
         let at = sent as usize * self.bytes;
         let intact = match verify {
             true => *datagram == self.all[at..at + self.bytes],
