@@ -141,6 +141,13 @@ fn a_loss_has_the_name_of_its_reason() {
         let seen = run(config(Some(say)), Some(server));
         let over = seen.over[0];
         assert_eq!((count(&over), over.lost.sum(), over.open), (100, 100, 0), "{name}: {over:?}");
+        assert_eq!(
+            seen.times.response.len(),
+            over.beats.sent,
+            "{name}: every heartbeat is timed, however it ended"
+        );
+        let counts = seen.times.counts;
+        assert_eq!(counts.due, counts.answered + counts.failed(), "{name}: {counts:?}");
     };
     check(closes(32), Say::Echo, "closed", |report| report.lost.closed);
     check(resets(32), Say::Echo, "reset", |report| report.lost.reset);

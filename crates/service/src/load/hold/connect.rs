@@ -95,7 +95,7 @@ impl Hold {
         }
     }
 
-    /// An open connection is no more.
+    /// An open connection is no more. A heartbeat that was on its way has failed, and took as long as it took.
     pub(super) fn lose(
         &mut self,
         index: u32,
@@ -105,6 +105,11 @@ impl Hold {
         *reason(&mut self.report.lost) += 1;
         self.report.open -= 1;
         self.step.counts.lost_connections += 1;
+        let held = &self.held[index as usize];
+        if held.state == State::Beating {
+            self.step.response.saturating_record(io.now_ns().saturating_sub(held.since_ns).max(1));
+            self.step.counts.reset += 1;
+        }
         self.gone(index);
         self.try_again(index, io);
     }

@@ -82,6 +82,10 @@ impl Hold {
         input.skip(len);
         if wrong {
             let leg = held.leg;
+            if std::mem::replace(&mut held.state, State::Open) == State::Beating {
+                self.step.response.saturating_record(now_ns.saturating_sub(held.since_ns).max(1));
+                self.step.counts.mismatch += 1;
+            }
             self.lose(index, |lost| &mut lost.answer, io);
             return leg.into_iter().for_each(|leg| io.abort(leg));
         }
@@ -110,11 +114,12 @@ impl Hold {
                 return;
             }
             self.looked += 1;
-            let held = &self.held[beat.index as usize];
+            let held = &mut self.held[beat.index as usize];
             if held.state != State::Beating || held.since_ns > beat.at_ns {
                 continue;
             }
             let leg = held.leg;
+            held.state = State::Open;
             self.step.response.saturating_record((now_ns - beat.at_ns).max(timeout_ns));
             self.step.counts.timeout += 1;
             self.lose(beat.index, |lost| &mut lost.timeout, io);
