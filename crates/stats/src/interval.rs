@@ -33,6 +33,8 @@ pub struct Interval {
     pub connect: Histogram<u64>,
     /// From the first byte of a request given to the kernel to the first byte of its answer.
     pub first_byte: Histogram<u64>,
+    /// The longest that the seat stood still: how late a timer of a few milliseconds was.
+    pub paused_max_ns: u64,
     /// What is counted and not timed.
     pub counts: Counts,
 }
@@ -48,6 +50,7 @@ impl Interval {
             send_lag: histogram(),
             connect: histogram(),
             first_byte: histogram(),
+            paused_max_ns: 0,
             counts: Counts::default(),
         }
     }
@@ -78,12 +81,13 @@ impl Interval {
         ] {
             mine.add(others).expect("histograms of one crate have the same bounds");
         }
+        self.paused_max_ns = self.paused_max_ns.max(other.paused_max_ns);
         self.counts += other.counts;
     }
 
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
-        (self.from_ns, self.to_ns, self.counts) = (0, 0, Counts::default());
+        (self.from_ns, self.to_ns, self.paused_max_ns, self.counts) = (0, 0, 0, Counts::default());
         let Interval { response, service, send_lag, connect, first_byte, .. } = self;
         [response, service, send_lag, connect, first_byte].into_iter().for_each(Histogram::reset);
     }
@@ -168,10 +172,11 @@ mod tests {
         (0..90).for_each(|_| fast.response.record(1_000).unwrap());
         (0..10).for_each(|_| slow.response.record(1_000_000).unwrap());
         (slow.counts.answered, fast.counts.answered) = (10, 90);
+        (slow.paused_max_ns, fast.paused_max_ns) = (3, 2);
         let mut both = Interval::new();
         both.join(&slow);
         both.join(&fast);
-        assert_eq!((both.from_ns, both.to_ns, both.counts.answered), (1, 9, 100));
+        assert_eq!((both.from_ns, both.to_ns, both.counts.answered, both.paused_max_ns), (1, 9, 100, 3));
         assert_eq!(both.response.value_at_quantile(0.90), 1_000);
         assert!(both.response.value_at_quantile(0.91) >= 999_000);
         both.clear();

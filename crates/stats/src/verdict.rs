@@ -12,6 +12,7 @@
 //! | rate (open loop) | under 99 % of the target | under 95 % |
 //! | send_lag (open loop) | p99 above max(20 us, 5 % of the service median) | ten times that |
 //! | generator | busiest core above 90 % (closed loop: 95 %) | |
+//! | pause | a shard stood still for more than 10 ms | |
 //! | errors, lost | any | above 1 % |
 //! | verify | datagrams out of order, twice | wrong bytes in any answer |
 //! | arrivals | above 0.1 % waited for a connection; any given up | above 1 % given up |
@@ -27,12 +28,13 @@ use crate::trend::Trend;
 
 /// Judges a result by everything in it but its verdict.
 pub fn judge(outcome: &Outcome) -> Verdict {
-    let judges: [fn(&Outcome) -> Option<Finding>; 14] = [
+    let judges: [fn(&Outcome) -> Option<Finding>; 15] = [
         answers,
         ended_early,
         rate_reached,
         send_lag,
         generator,
+        pause,
         errors,
         lost_datagrams,
         verify,
@@ -51,6 +53,8 @@ pub fn judge(outcome: &Outcome) -> Verdict {
     verdict
 }
 
+/// A shard may stand still for so long: schedulers of busy machines give others a few milliseconds.
+const PAUSE_NS: u64 = 10_000_000;
 /// The generator's own error may be so large, or [`LAG_SHARE`] of the service median where that is more.
 const LAG_NS: f64 = 20_000.0;
 const LAG_SHARE: f64 = 0.05;
@@ -180,6 +184,20 @@ fn send_lag(outcome: &Outcome) -> Option<Finding> {
 fn highest_to(q: f64, latency: &Latency) -> Option<(&'static str, u64)> {
     let carried = latency.quantiles().into_iter().rev().filter(|quantile| quantile.q <= q);
     carried.filter_map(|quantile| Some((quantile.name, quantile.value_ns?))).next()
+}
+
+/// A shard that stood still sent and timed late, also where every connection was waiting for an answer and no send was due: then
+/// `send_lag` cannot tell.
+fn pause(outcome: &Outcome) -> Option<Finding> {
+    let paused = outcome.generator.paused_max_ns;
+    (paused > PAUSE_NS).then(|| Finding {
+        state: State::Degraded,
+        reason: format!(
+            "pause: a shard of the generator stood still for {}, which is in the times of what was under way; \
+             give it a core of its own",
+            duration(paused as f64)
+        ),
+    })
 }
 
 fn generator(outcome: &Outcome) -> Option<Finding> {

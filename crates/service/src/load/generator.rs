@@ -47,6 +47,8 @@ pub struct Load {
     pub(super) record: Recorder,
     pub(super) probe: Probe,
     pub(super) tick: Option<Token>,
+    /// When that is to fire at the latest.
+    pub(super) tick_ns: u64,
     pub(super) looked_ns: u64,
 }
 
@@ -120,6 +122,7 @@ impl Load {
             record: Recorder::new(sink, step_ns, steps),
             probe,
             tick: None,
+            tick_ns: u64::MAX,
             looked_ns: 0,
         }
     }
@@ -171,10 +174,13 @@ impl Service for Load {
                 }
             }
             Event::Timer(token) if Some(token) == self.tick => {
+                self.record.paused(io.now_ns(), io.now_ns().saturating_sub(self.tick_ns));
                 self.look_after(io);
                 self.send_due(io);
                 let again = if self.phase == Phase::Waiting { TICK_WAITING } else { TICK };
                 self.tick = (self.phase != Phase::Over).then(|| io.timer(again));
+                // The wheel goes by whole milliseconds.
+                self.tick_ns = io.now_ns() + again.as_nanos() as u64 + 1_000_000;
             }
             Event::Timer(_) => {
                 self.wake_ns = 0;

@@ -147,6 +147,13 @@ impl Recorder {
         self.add(SEND_LAG, request.sent_ns - request.due_ns);
     }
 
+    /// A timer of this seat was late by so much.
+    pub(super) fn paused(&mut self, now_ns: u64, late_ns: u64) {
+        if now_ns >= self.zero_ns {
+            self.step.paused_max_ns = self.step.paused_max_ns.max(late_ns);
+        }
+    }
+
     /// A connection was opened after so long.
     pub(super) fn connected(&mut self, took_ns: u64) {
         self.step.counts.opened += 1;

@@ -153,6 +153,7 @@ impl Build {
                 spun_ns: end.cost.spun_ns,
                 cpu_ns_per_request: per_request(end.cost.cpu_ns as f64),
                 busy_max: millionths(end.cost.busy_max),
+                paused_max_ns: whole.paused_max_ns,
                 enters_per_request: end.cost.enters.and_then(|enters| per_request(enters as f64)),
             },
             series,

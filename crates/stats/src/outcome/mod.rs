@@ -280,6 +280,8 @@ pub struct Generator {
     pub cpu_ns_per_request: Option<f64>,
     /// Share of the measured time that the busiest shard worked, 0 to 1, without what was spun.
     pub busy_max: f64,
+    /// The longest that a shard stood still, by how late its own timer was: what was due or came meanwhile was sent and timed late.
+    pub paused_max_ns: u64,
     /// Calls of `io_uring_enter` per answered request.
     pub enters_per_request: Option<f64>,
 }

@@ -79,6 +79,8 @@ fn each_thing_that_spoils_a_result_is_found_and_named() {
             Degraded, &["send_lag: p90 is 25 us"]),
         ("send_lag of a closed loop", |o| { closed(o); o.latency.send_lag.p99_ns = Some(900_000) }, Valid, &[]),
         ("a busy core", |o| o.generator.busy_max = 0.93, Degraded, &["generator: its busiest core worked 93 % of the time; give"]),
+        ("a pause", |o| o.generator.paused_max_ns = 200_000_000, Degraded, &["pause: a shard of the generator stood still for 200 ms"]),
+        ("a moment", |o| o.generator.paused_max_ns = 9_000_000, Valid, &[]),
         ("a busy core of a closed loop", |o| { closed(o); o.generator.busy_max = 0.93 }, Valid, &[]),
         ("a full core of a closed loop", |o| { closed(o); o.generator.busy_max = 0.99 }, Degraded,
             &["generator: its busiest core worked 99 % of the time: the rate may be its ceiling"]),
