@@ -63,11 +63,11 @@ class Server:
         self.process.communicate()
 
 
-def run(command):
+def run(command, cores="1"):
     """Runs a program on core 1. Its output, and the CPU time of all its threads."""
     nice = ["chrt", "-r", "50"] if A.realtime else []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(nice + ["taskset", "-c", "1", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    done = subprocess.run(nice + ["taskset", "-c", cores, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -111,10 +111,11 @@ def others(pipeline):
     return found
 
 
-def ours(url, *flags):
-    command = [f"{A.programs}/ringmill-load", url, "--cores", "1", "--connections", "64", "--warmup", "300ms",
+def ours(url, *flags, connections=64):
+    command = [f"{A.programs}/ringmill-load", url, "--cores", "1", "--connections", str(connections), "--warmup", "300ms",
                "--duration", f"{A.seconds}s", "--quiet", "--json", "-", *flags]
-    text, cpu_s = run(command)
+    # Its shard keeps to core 1; the thread that joins histograms once a step must not take that core from it.
+    text, cpu_s = run(command, "0,1")
     if not text:
         sys.exit("no result of: " + " ".join(command))
     result = json.loads(text)
@@ -177,7 +178,7 @@ def open_loop(most_per_s):
         for law, idle in forms:
             server = Server()
             seen[law, idle].append(ours(server.urls["http"] + "/ping", "--rate", f"{most_per_s / 2:.0f}", "--arrivals", law,
-                                        "--idle", idle, "--connections", "256"))
+                                        "--idle", idle, connections=256))
             server.end()
     for (law, idle), runs in seen.items():
         of = lambda key: spread([run[key] for run in runs], 1)
@@ -188,9 +189,31 @@ def open_loop(most_per_s):
         say(f"\nNot valid for: {why}")
 
 
+STILL = """
+import time
+until, last, still, most = time.perf_counter() + 3, time.perf_counter(), 0, 0
+while last < until:
+    now = time.perf_counter()
+    if now - last > 1e-4:
+        still, most = still + now - last, max(most, now - last)
+    last = now
+print(still / 3 * 100, most * 1e3)
+"""
+
+
+def machine():
+    """What the machine takes from programs that do nothing but look at the clock, one on each core."""
+    both = [subprocess.Popen(["taskset", "-c", core, sys.executable, "-c", STILL], stdout=subprocess.PIPE, text=True) for core in "01"]
+    for core, one in zip("01", both):
+        percent, most = one.communicate()[0].split()
+        say(f"\nCore {core}: a program that only looks at the clock stood still, for 100 us or more at a time, for "
+            f"{float(percent):.2f} % of 3 s; {float(most):.1f} ms at most.")
+
+
 def main():
     flags = " ".join(sys.argv[1:])
     say(f"`bench/load.py {flags}`, {platform.release()}, {os.cpu_count()} CPUs, {A.rounds} rounds of {A.seconds} s")
+    machine()
     only = A.only or ["closed", "pipelined", "open"]
     most = 200_000
     if "closed" in only:
