@@ -108,8 +108,8 @@ pub(crate) struct When {
     /// What becomes of an arrival that finds no connection free: it waits and keeps its intended time, or is dropped and counted
     #[arg(long, value_name = "POLICY", default_value = "queue", conflicts_with = "closed")]
     pub(crate) late: LateWord,
-    /// Arrivals that may wait for a connection, over all shards; further ones are given up and
-    /// counted [from 1]
+    /// Arrivals that may wait for a connection, over all shards; when more do, the oldest are given up
+    /// and counted [from 1]
     #[arg(long, value_name = "N", default_value = "1M", value_parser = words::count, conflicts_with = "closed")]
     pub(crate) waiting_max: u32,
     /// Seed of the arrivals and the payloads: the same seed is the same load [0 to 2^53-1; default: a new one, which the result names]

@@ -29,7 +29,8 @@ pub struct Config {
     pub duration: Duration,
     /// What becomes of an arrival that finds no connection free.
     pub late: Late,
-    /// Arrivals that may wait for a connection, of one seat; further ones are given up and counted as overflowed.
+    /// Arrivals that may wait for a connection, of one seat. When more do, those that have waited longest are given up and counted as
+    /// overflowed; looked at every twentieth of the timeout, and at least ten times a second.
     pub waiting_max: u64,
     /// A request, or a connect, without an answer for so long has failed.
     pub timeout: Duration,

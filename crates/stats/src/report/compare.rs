@@ -66,7 +66,7 @@ pub enum Finding {
     Different,
     /// It does: what differs may be chance. How large a difference that would hide, the interval says.
     NotDifferent,
-    /// There is no interval.
+    /// There is no interval, or it is of one run of each side and not far from 0.
     CannotSay,
 }
 
@@ -107,7 +107,8 @@ pub fn compare(a: &[Outcome], b: &[Outcome]) -> Comparison {
     }
     let rows = FIGURES.iter().map(|figure| figure.row(a, b)).collect();
     let method = match (a.len(), b.len()) {
-        (1, 1) => "One run of each: the intervals are those of its own samples, and know nothing of what changes from run to run."
+        (1, 1) => "One run of each: the intervals are those of its own samples, and know nothing of what changes from run to run; \
+                   what lies within a third to a half is not said to differ."
             .to_string(),
         (n, m) if n == m && n >= PAIRS_MIN => {
             format!("{n} pairs of runs, in their order: Hodges-Lehmann estimate of the ratio, with its interval by signed ranks.")
@@ -233,6 +234,9 @@ const FIGURES: [Figure; 7] = {
     ]
 };
 
+/// One run against one says nothing of a difference within these, in percent: runs of one load on one machine differ by a third.
+const ONE_RUN_PERCENT: [f64; 2] = [-100.0 / 3.0, 50.0];
+
 impl Figure {
     fn row(&self, a: &[Outcome], b: &[Outcome]) -> Row {
         let values = |side: &[Outcome]| -> Option<Vec<f64>> { side.iter().map(self.of).collect() };
@@ -250,10 +254,12 @@ impl Figure {
                 ci95_percent = (self.ci95)(a).zip((self.ci95)(b)).and_then(|(a, b)| ratio_percent(a, b));
             }
         }
+        // The interval of one run of each side knows nothing of how much runs differ.
+        let [least, most] = if a.len() == 1 && b.len() == 1 { ONE_RUN_PERCENT } else { [0.0, 0.0] };
         let finding = match ci95_percent {
-            None => Finding::CannotSay,
-            Some([low, high]) if low > 0.0 || high < 0.0 => Finding::Different,
-            Some(_) => Finding::NotDifferent,
+            Some([low, high]) if high < least || low > most => Finding::Different,
+            Some([low, high]) if low <= 0.0 && high >= 0.0 => Finding::NotDifferent,
+            _ => Finding::CannotSay,
         };
         let [a, b] = [a_values, b_values].map(|values| values.as_deref().map(median));
         Row { name: self.name, unit: self.unit, a, b, percent, ci95_percent, finding }
