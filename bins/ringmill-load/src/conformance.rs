@@ -244,7 +244,8 @@ impl Sink for Wire {
 fn measure(case: Case, cores: Cores, pace: load::Pace, duration: Duration) -> Result<Measured, Failure> {
     let (server, log) = serve(case.fault, cores)?;
     let target = server.addresses()[0];
-    let request = Request::new("GET", &target.to_string(), "/", &[], b"").map_err(Failure::runtime)?;
+    let request =
+        Request::new("GET", "/", &[("Host", &target.to_string())], None).map_err(Failure::runtime)?;
     let config = Arc::new(load::Config {
         target,
         talk: Talk::Http(request),

@@ -1,47 +1,32 @@
-//! The bytes of an HTTP request, from what was typed of it.
+//! The HTTP request that was typed: its method, headers and body.
 //!
 //! Pure. One request is made once and sent again and again, so nothing here is on the way of a request.
 
-use std::fmt::Write;
-
-use bytes::Bytes;
 use service::load::http::Request;
 
 use crate::args::Say;
 use crate::url::Url;
-use crate::words::Header;
 
 /// The request that `say` means with this body. Errors: one sentence about a header that is not the user's to give.
 pub(crate) fn request(url: &Url, say: &Say, body: &[u8]) -> Result<Request, String> {
     let has_body = say.body.is_some() || say.body_size.is_some();
     let method = say.method.as_deref().unwrap_or(if has_body { "POST" } else { "GET" });
-    say.header.iter().try_for_each(check)?;
     let given = |name: &str| say.header.iter().any(|header| header.name.eq_ignore_ascii_case(name));
-    let mut head = format!("{method} {} HTTP/1.1\r\n", url.path);
-    let mut add = |name: &str, value: &str| {
-        // Writing to a String never fails.
-        let _ = write!(head, "{name}: {value}\r\n");
-    };
+    let host = url.authority();
+    let mut headers = Vec::new();
     // Host goes first (RFC 9110 section 7.2).
     if !given("Host") {
-        add("Host", &url.authority());
+        headers.push(("Host", host.as_str()));
     }
-    say.header.iter().for_each(|header| add(&header.name, &header.value));
+    headers.extend(say.header.iter().map(|header| (header.name.as_str(), header.value.as_str())));
     if !given("User-Agent") {
-        add("User-Agent", concat!("ringmill-load/", env!("CARGO_PKG_VERSION")));
+        headers.push(("User-Agent", concat!("ringmill-load/", env!("CARGO_PKG_VERSION"))));
     }
-    // An empty body is said to be one where the method means to have one (RFC 9110 section 8.6).
-    if has_body || matches!(method, "POST" | "PUT" | "PATCH") {
-        add("Content-Length", &body.len().to_string());
-    }
-    head.push_str("\r\n");
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(body);
+    let request = Request::new(method, &url.path, &headers, has_body.then_some(body))?;
     Ok(Request {
-        bytes: Bytes::from(bytes),
-        head: method == "HEAD",
         expect_bytes: say.expect_bytes.map(|bytes| bytes as u64),
         expect_crc32: say.expect_crc32,
+        ..request
     })
 }
 
@@ -50,23 +35,10 @@ pub(crate) fn letters(bytes: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(bytes).collect()
 }
 
-fn check(header: &Header) -> Result<(), String> {
-    let name = header.name.to_ascii_lowercase();
-    match name.as_str() {
-        "content-length" | "transfer-encoding" => {
-            Err(format!("`{}` follows from the body, which goes out whole", header.name))
-        }
-        "connection" | "upgrade" => {
-            Err(format!("`{}` is not the request's to say: --churn 1 closes after each", header.name))
-        }
-        "expect" => Err("`Expect` would have each body wait for a word of the server".into()),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Header;
 
     fn say() -> Say {
         Say {

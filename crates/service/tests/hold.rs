@@ -89,7 +89,7 @@ fn run_until(config: HoldConfig, server: Option<Server>, end: Duration) -> Seen 
 }
 
 fn http() -> Say {
-    Say::Http(Request::new("GET", "x", "/", &[], b"").unwrap())
+    Say::Http(Request::new("GET", "/", &[("Host", "x")], None).unwrap())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// A request of HTTP, and how long it is.
 fn http() -> (Talk, usize) {
-    let mut request = Request::new("GET", "h", "/", &[], b"").unwrap();
+    let mut request = Request::new("GET", "/", &[("Host", "h")], None).unwrap();
     (request.expect_bytes, request.expect_crc32) = (Some(2), Some(0x79dc_dd47));
     let bytes = request.bytes.len();
     (Talk::Http(request), bytes)

@@ -168,7 +168,7 @@ fn config(target: SocketAddr, talk: Talk, pace_per_s: Option<f64>) -> Config {
 }
 
 fn get(target: &str) -> Talk {
-    Talk::Http(Request::new("GET", "localhost", target, &[], b"").expect("it is a request"))
+    Talk::Http(Request::new("GET", target, &[("Host", "localhost")], None).expect("it is a request"))
 }
 
 #[test]

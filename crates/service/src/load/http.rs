@@ -7,7 +7,7 @@
 use super::reader::{Answer, Reader};
 use bytes::Bytes;
 use proto::http1::reply::{self, End, Reply};
-use proto::http1::{Body, Limits, Step};
+use proto::http1::{self, Body, Limits, Step};
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -25,22 +25,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request for `target` at `host`. `headers` come behind `Host` and in front of `Content-Length`, which stands where there is a
-    /// body or the method is POST, PUT or PATCH (RFC 9110 section 8.6).
+    /// A request for `target` with these headers, `Host` among them, in their order. `Content-Length` comes behind them where there is a
+    /// body, if only an empty one, or the method means to have one (RFC 9110 section 8.6).
     ///
-    /// Errors: a method, target or header that would break the request's lines, or that this function writes itself.
+    /// Errors: a sentence about a method, target or header that would break the request's lines, change its framing, or end its
+    /// connection.
     pub fn new(
         method: &str,
-        host: &str,
         target: &str,
-        headers: &[(String, String)],
-        body: &[u8],
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
     ) -> Result<Request, String> {
-        let is_token = |text: &str| {
-            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-            !text.is_empty() && text.bytes().all(token)
-        };
-        if !is_token(method) {
+        if !http1::is_token(method.as_bytes()) {
             return Err(format!("{method:?} is not a method (RFC 9110 section 9.1)"));
         }
         if method == "CONNECT" {
@@ -49,22 +45,28 @@ impl Request {
         if !target.starts_with('/') && target != "*" || !target.bytes().all(|b| (0x21..0x7f).contains(&b)) {
             return Err(format!("{target:?} is not a path as it stands in a request; encode it (RFC 3986)"));
         }
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
+        let mut head = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in headers {
-            if !is_token(name) || value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
+            if !http1::is_token(name.as_bytes()) || !http1::is_field_value(value.as_bytes()) {
                 return Err(format!("\"{name}: {value}\" is not a header (RFC 9110 section 5)"));
             }
-            let ours = ["content-length", "transfer-encoding", "connection", "host"];
-            if ours.iter().any(|our| name.eq_ignore_ascii_case(our)) {
-                return Err(format!("the header {name} is written by the load generator itself"));
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" | "transfer-encoding" => {
+                    return Err(format!("`{name}` follows from the body, which goes out whole"));
+                }
+                "connection" | "upgrade" => {
+                    return Err(format!("`{name}` is not the request's to say: --churn 1 closes after each"));
+                }
+                "expect" => return Err("`Expect` would have each body wait for a word of the server".into()),
+                _ => {}
             }
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        if !body.is_empty() || ["POST", "PUT", "PATCH"].contains(&method) {
-            let _ = write!(head, "Content-Length: {}\r\n", body.len());
+        if body.is_some() || ["POST", "PUT", "PATCH"].contains(&method) {
+            let _ = write!(head, "Content-Length: {}\r\n", body.map_or(0, <[u8]>::len));
         }
         head.push_str("\r\n");
-        let bytes = [head.as_bytes(), body].concat().into();
+        let bytes = [head.as_bytes(), body.unwrap_or_default()].concat().into();
         Ok(Request { bytes, head: method == "HEAD", expect_bytes: None, expect_crc32: None })
     }
 }
@@ -325,7 +327,7 @@ impl Slow {
 const LIMITS: Limits = Limits {
     uri_bytes_max: 0,
     head_bytes_max: HEAD_MAX,
-    headers_max: proto::http1::HEADERS_MAX,
+    headers_max: http1::HEADERS_MAX,
     body_bytes_max: u64::MAX,
     extension_bytes_max: 4 << 10,
 };

@@ -11,7 +11,7 @@ const CHUNKED: &str =
 
 fn answers(head: bool) -> Answers {
     let method = if head { "HEAD" } else { "GET" };
-    let request = Request::new(method, "h", "/", &[], b"").unwrap();
+    let request = Request::new(method, "/", &[("Host", "h")], None).unwrap();
     Answers::new(&Request { expect_bytes: Some(2), expect_crc32: Some(0x79dc_dd47), ..request }, true)
 }
 
@@ -128,7 +128,7 @@ fn a_head_has_a_bound_and_a_body_that_is_too_long_to_know_is_summed() {
     assert_eq!(read_on(&mut answers(false), 1, &pieces, false), [Garbage]);
     let body = "b".repeat(2 * KNOWN_MAX);
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let request = Request::new("GET", "h", "/", &[], b"").unwrap();
+    let request = Request::new("GET", "/", &[("Host", "h")], None).unwrap();
     let mut learning = Answers::new(&request, true);
     let twice = long.repeat(2);
     let pieces: Vec<&[u8]> = twice.as_bytes().chunks(4096).collect();
