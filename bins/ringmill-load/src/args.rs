@@ -145,7 +145,7 @@ pub(crate) struct Connections {
 }
 
 /// What is sent, and what has to come back.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Default)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct Say {
     /// Echo: bytes of one message, which come back [1 to 1GiB; UDP: 8 to 65507; default 64]

@@ -40,19 +40,6 @@ mod tests {
     use super::*;
     use crate::words::Header;
 
-    fn say() -> Say {
-        Say {
-            size: None,
-            method: None,
-            header: Vec::new(),
-            body: None,
-            body_size: None,
-            expect_bytes: None,
-            expect_crc32: None,
-            no_verify: false,
-        }
-    }
-
     fn url() -> Url {
         "http://x:8080/a?b".parse().expect("a literal URL")
     }
@@ -69,30 +56,30 @@ mod tests {
             let bytes = request(&url(), say, body).expect("a request").bytes;
             assert_eq!(std::str::from_utf8(&bytes), Ok(expected));
         };
-        check(&say(), b"", &format!("GET /a?b HTTP/1.1\r\nHost: x:8080\r\n{AGENT}\r\n"));
-        let body = Say { body_size: Some(3), ..say() };
+        check(&Say::default(), b"", &format!("GET /a?b HTTP/1.1\r\nHost: x:8080\r\n{AGENT}\r\n"));
+        let body = Say { body_size: Some(3), ..Say::default() };
         check(
             &body,
             &letters(3),
             &format!("POST /a?b HTTP/1.1\r\nHost: x:8080\r\n{AGENT}Content-Length: 3\r\n\r\nabc"),
         );
-        let own = Say { header: vec![header("host", "y"), header("user-agent", "me")], ..say() };
+        let own = Say { header: vec![header("host", "y"), header("user-agent", "me")], ..Say::default() };
         check(&own, b"", "GET /a?b HTTP/1.1\r\nhost: y\r\nuser-agent: me\r\n\r\n");
-        let put = Say { method: Some("PUT".into()), ..say() };
+        let put = Say { method: Some("PUT".into()), ..Say::default() };
         check(&put, b"", &format!("PUT /a?b HTTP/1.1\r\nHost: x:8080\r\n{AGENT}Content-Length: 0\r\n\r\n"));
     }
 
     #[test]
     fn a_head_is_known_to_have_an_answer_without_a_body() {
-        let head = Say { method: Some("HEAD".into()), ..say() };
+        let head = Say { method: Some("HEAD".into()), ..Say::default() };
         assert!(request(&url(), &head, b"").expect("a request").head);
-        assert!(!request(&url(), &say(), b"").expect("a request").head);
+        assert!(!request(&url(), &Say::default(), b"").expect("a request").head);
     }
 
     #[test]
     fn headers_that_would_change_the_framing_are_refused() {
         for name in ["Content-Length", "transfer-encoding", "Connection", "Upgrade", "Expect"] {
-            let say = Say { header: vec![header(name, "x")], ..say() };
+            let say = Say { header: vec![header(name, "x")], ..Say::default() };
             assert!(request(&url(), &say, b"").is_err(), "{name}");
         }
     }

@@ -162,16 +162,7 @@ fn say(url: &Url) -> Result<Say, Failure> {
     if url.scheme == Scheme::Echo {
         return Ok(Say::Echo);
     }
-    let none = args::Say {
-        size: None,
-        method: None,
-        header: Vec::new(),
-        body: None,
-        body_size: None,
-        expect_bytes: None,
-        expect_crc32: None,
-        no_verify: true,
-    };
+    let none = args::Say { no_verify: true, ..args::Say::default() };
     request::request(url, &none, b"").map(Say::Http).map_err(Failure::usage)
 }
 
