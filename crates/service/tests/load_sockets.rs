@@ -220,7 +220,8 @@ fn several_seats_and_short_lives_add_up() {
 
 #[test]
 fn a_server_that_is_not_there_is_a_refused_connect_and_each_arrival_times_out() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // An address of its own: nobody is given the port meanwhile, and no connection comes from there.
+    let nobody = TcpListener::bind("127.77.7.12:0").unwrap().local_addr().unwrap();
     let mut config = config(nobody, Talk::Echo { bytes: 64 }, Some(500.0));
     config.timeout = Duration::from_millis(100);
     let seen = load(config);

@@ -28,8 +28,8 @@ fn run<S: Service + 'static>(
     report
 }
 
-/// Sends one datagram from each of its sockets, to a server that answers and to a port that nobody has, and again from
-/// each that was answered: a refusal must not have ended it.
+/// Sends one datagram from each of its sockets, to a server that answers and to a port that refuses, and again from each
+/// that was answered: a refusal must not have ended it.
 struct Flows {
     to: SocketAddr,
     nobody: SocketAddr,
@@ -80,10 +80,10 @@ impl Service for Flows {
 fn a_hundred_datagram_sockets_of_one_root_each_hear_their_own_answers_and_no_refusal() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = server.local_addr().unwrap();
-    let nobody = {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().unwrap()
-    };
+    // Held and connected elsewhere: its port refuses what the flows send, and none of them can be given it as their own.
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    deaf.connect("127.0.0.1:1").unwrap();
+    let nobody = deaf.local_addr().unwrap();
     let answering = std::thread::spawn(move || {
         let (mut bytes, mut ports) = ([0; 16], BTreeMap::new());
         for _ in 0..FLOWS as u32 * ROUNDS {

@@ -63,7 +63,8 @@ fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
 
 #[test]
 fn a_port_with_nobody_behind_it_is_one_line_and_exit_code_1() {
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound");
+    // An address of its own: nobody is given the port meanwhile, and no connection comes from there.
+    let gone = TcpListener::bind("127.77.7.13:0").expect("a free port").local_addr().expect("it is bound");
     for scheme in ["http", "echo"] {
         let said = run(&[&format!("{scheme}://{gone}")]);
         check_refusal(said, 1, &format!("nobody listens at {gone}"), "another port");
