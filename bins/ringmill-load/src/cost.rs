@@ -54,7 +54,11 @@ pub(crate) fn environment(running: &Running, changes: Vec<(String, i64)>) -> Env
         mitigations,
         clocksource,
         governor,
-        ring_tier: running.seats().first().map_or(String::new(), |seat| seat.features.tier.to_string()),
+        ring_tier: running
+            .seats()
+            .first()
+            .and_then(|seat| seat.ring.as_ref())
+            .map_or(String::new(), |ring| ring.tier.to_string()),
         command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         program: concat!("ringmill-load ", env!("CARGO_PKG_VERSION")).into(),
         changes: changes.into_iter().map(|(name, by)| Change { name, by }).collect(),

@@ -51,9 +51,9 @@ impl Start<'_> {
     fn ring(&self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for (index, seat) in self.seats.iter().enumerate() {
-            let missing = seat.features.missing.iter();
-            let missing = missing.map(|(name, why)| format!("missing  {name}: {why}"));
-            for line in std::iter::once(format!("ring     {}", seat.features.tier)).chain(missing) {
+            let Some(ring) = &seat.ring else { continue };
+            let missing = ring.missing.iter().map(|(name, why)| format!("missing  {name}: {why}"));
+            for line in std::iter::once(format!("ring     {}", ring.tier)).chain(missing) {
                 if index == 0 {
                     lines.push(line);
                 } else if !lines.contains(&line) {

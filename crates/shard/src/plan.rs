@@ -166,8 +166,8 @@ impl Control {
 pub struct SeatInfo {
     /// The core it is pinned to.
     pub core: Option<usize>,
-    /// What the kernel gave its ring, and what is missing and why.
-    pub features: Features,
+    /// What the kernel gave its ring, and what is missing and why; `None` where the engine has none.
+    pub ring: Option<Features>,
     /// Its real bound on connections, after the descriptors there are.
     pub connections_max: usize,
 }

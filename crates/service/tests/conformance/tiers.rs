@@ -19,7 +19,7 @@ fn notes_between_seats_arrive_on_every_rung() {
 fn echo_and_http_are_served_on_every_rung() {
     for tier in TIERS {
         let server = Recipe::new().plan(|plan| plan.highest_tier = tier).serve(Engine::Uring);
-        let features = &server.seats()[0].features;
+        let features = server.seats()[0].ring.as_ref().expect("this engine has a ring");
         assert!(features.tier <= tier, "{features:?}");
         assert!(
             features.missing.iter().all(|(name, why)| !name.is_empty() && !why.is_empty()),

@@ -13,6 +13,7 @@
 
 use super::driver::{Driver, For};
 use super::ring::Ring;
+use crate::engine::seats::BACK_OFF_NS;
 use crate::service::ListenerId;
 use linux::errno;
 use linux::net::Listener;
@@ -71,8 +72,6 @@ enum State {
     Stopping,
 }
 
-/// How long accept rests after an error: long enough not to spin, short enough not to be noticed.
-const BACK_OFF_NS: u64 = 50_000_000;
 /// Single accepts of one listener in flight.
 const SINGLES_MAX: u32 = u16::BITS;
 

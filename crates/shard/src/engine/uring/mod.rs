@@ -19,6 +19,9 @@ mod start;
 
 pub use start::{check, start};
 
+use crate::engine::peers::Peers;
+use crate::engine::seats::{EMPTIED_A_TURN, LATE_PLACES};
+use crate::engine::timed::Timed;
 use crate::plan::{Control, Stop, Wake, ZeroCopy};
 use crate::seat::Seat;
 use crate::service::Service;
@@ -32,7 +35,7 @@ use linux::wake::Parker;
 use ring::Ring;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 /// One seat's loop.
 struct Uring<S: Service, R> {
@@ -62,20 +65,6 @@ struct Uring<S: Service, R> {
     told_last: bool,
 }
 
-/// When busy and parked time were last counted.
-#[derive(Clone, Copy, Debug)]
-struct Timed {
-    wall_ns: u64,
-    cpu_ns: u64,
-    again_ns: u64,
-}
-
-impl Timed {
-    fn new() -> Timed {
-        Timed { wall_ns: Clock::now_ns(), cpu_ns: Clock::thread_cpu_ns(), again_ns: 0 }
-    }
-}
-
 /// How long before an exact deadline a [`Wake::Hybrid`] seat stops sleeping: more than a timer's interrupt and a thread's
 /// way back to its core take on a machine that is not overloaded, less than would keep a core busy at 1,000 deadlines a second.
 const HYBRID_NS: u64 = 100_000;
@@ -83,58 +72,9 @@ const HYBRID_NS: u64 = 100_000;
 /// look's pause is 10 to 50 ns.
 const LOOKS: u32 = 64;
 const EXACT_LOOKS: u32 = 4;
-/// How often they are counted at most.
-const TIMED_NS: u64 = 10_000_000;
-/// Places beside the bound for late listeners together.
-const LATE_PLACES: usize = 16;
-/// Connections that one turn takes out of the queue of a listener that is about to close.
-const EMPTIED_A_TURN: usize = 64;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
-
-/// What the seats of one run know of each other.
-struct Peers {
-    parkers: Vec<&'static Parker>,
-    /// The descriptor of each seat's ring, -1 when it has none.
-    rings: Vec<AtomicI32>,
-    /// Seats that still serve.
-    serving: AtomicUsize,
-    /// Which do not.
-    left: Vec<AtomicBool>,
-}
-
-impl Peers {
-    fn new(parkers: Vec<&'static Parker>) -> Arc<Peers> {
-        let rings = parkers.iter().map(|_| AtomicI32::new(-1)).collect();
-        let left = parkers.iter().map(|_| AtomicBool::new(false)).collect();
-        let serving = AtomicUsize::new(parkers.len());
-        Arc::new(Peers { parkers, rings, serving, left })
-    }
-
-    /// A seat serves no more but what is late. Said more than once it counts once.
-    fn leave(&self, seat: u16) {
-        if !self.left[usize::from(seat)].swap(true, Ordering::SeqCst)
-            && self.serving.fetch_sub(1, Ordering::SeqCst) == 1
-        {
-            self.parkers.iter().for_each(|parker| parker.notify());
-        }
-    }
-}
-
-/// A seat's place among its peers, given up when its thread ends, however that ends.
-struct Place {
-    peers: Arc<Peers>,
-    seat: u16,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // No seat sends messages to a ring that is about to be closed.
-        self.peers.rings[usize::from(self.seat)].store(-1, Ordering::Release);
-        self.peers.leave(self.seat);
-    }
-}
 
 impl<S: Service, R: Ring> Uring<S, R> {
     /// Serves until told to stop and everything has ended.
@@ -259,8 +199,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
     /// Whether another thread gave this seat something that it has not looked at.
     fn has_mail(&self) -> bool {
         let desk = &self.seat.desk;
-        let others_ended =
-            self.last_call && !self.told_last && self.peers.serving.load(Ordering::Acquire) == 0;
+        let others_ended = self.last_call && !self.told_last && self.peers.all_left();
         others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || self.control.stop() > self.told
     }
 
@@ -276,7 +215,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             }
         }
         self.count();
-        self.count_time();
+        self.timed.count(self.seat.desk.meter());
         Ok(())
     }
 
@@ -358,7 +297,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             self.last_call = true;
             self.peers.leave(self.seat.desk.seat);
         }
-        if self.last_call && (self.peers.serving.load(Ordering::Acquire) == 0 || self.told == Stop::Abort) {
+        if self.last_call && (self.peers.all_left() || self.told == Stop::Abort) {
             self.told_last = true;
             self.stop_listening(true);
             self.seat.drain_late(&mut self.driver);
@@ -462,21 +401,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         meter.in_flight.set(now.in_flight);
         meter.buffers_lent.set(u64::from(self.driver.ring.pool().lent()));
         self.counted = now;
-        if self.seat.desk.now_ns >= self.timed.again_ns {
-            self.count_time();
-        }
-    }
-
-    /// Splits the time since the last call into what this thread ran, in the kernel too, and what it slept. Most of a busy
-    /// turn is spent inside the enter, so the time between two clock readings around it would tell nothing.
-    fn count_time(&mut self) {
-        let (wall_ns, cpu_ns) = (Clock::now_ns(), Clock::thread_cpu_ns());
-        let Timed { wall_ns: wall_before, cpu_ns: cpu_before, .. } = self.timed;
-        let (wall, busy) = (wall_ns.saturating_sub(wall_before), cpu_ns.saturating_sub(cpu_before));
-        let meter = self.seat.desk.meter();
-        meter.busy_ns.add(busy);
-        meter.parked_ns.add(wall.saturating_sub(busy));
-        self.timed = Timed { wall_ns, cpu_ns, again_ns: wall_ns + TIMED_NS };
+        self.timed.look(self.seat.desk.now_ns, self.seat.desk.meter());
     }
 
     fn is_over(&self) -> bool {
