@@ -1,11 +1,11 @@
 //! Sockets as an engine wants them: listeners that several shards share, outgoing sockets not yet connected, and what
 //! one asks of a connected one.
 //!
-//! Nothing here reads, writes, accepts or waits: that is the engine's. Addresses come from the configuration, already
-//! resolved. Sources: socket(7), tcp(7), ip(7), ipv6(7).
+//! Nothing here waits: that is the engine's. Addresses come from the configuration, already resolved. Sources: socket(7), tcp(7), ip(7), ipv6(7).
 
 mod accept;
 mod address;
+mod stream;
 mod udp;
 
 use std::io;
@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use address::SockAddr;
+pub use stream::{BUFFERS_MAX, Read, connect_start, receive, receive_datagram, send, send_datagram};
 pub use udp::{Arrival, ReplyFrom, UdpOptions, UdpSocket};
 
 use crate::error::Error;

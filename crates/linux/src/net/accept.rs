@@ -1,6 +1,7 @@
-//! Emptying a listener's queue before it is closed: what waits there would be reset otherwise.
+//! Accepting without waiting: for readiness loops, and to empty a listener's queue before it is closed, since what waits
+//! there would be reset otherwise.
 
-use super::Listener;
+use super::{Listener, stream};
 use crate::error::Error;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -11,9 +12,19 @@ impl Listener {
     ///
     /// Errors: `NofileShort` without a descriptor; a connection that was reset while it waited is passed over.
     pub fn accept_waiting(&self) -> Result<Option<OwnedFd>, Error> {
+        self.set_nonblocking()?;
+        self.accept_next()
+    }
+
+    /// From now on accepts do not wait.
+    pub fn set_nonblocking(&self) -> Result<(), Error> {
+        stream::set_nonblocking(&self.fd).map_err(|errno| Error::os("fcntl", errno))
+    }
+
+    /// Accepts one connection that waits; `None` when none does. Waits itself before [`Listener::set_nonblocking`].
+    /// Errors: as of [`Listener::accept_waiting`].
+    pub fn accept_next(&self) -> Result<Option<OwnedFd>, Error> {
         let listener = self.fd.as_raw_fd();
-        // SAFETY: fcntl(2) with F_SETFL takes no pointer, and `fd` is open while it is borrowed here.
-        unsafe { libc::fcntl(listener, libc::F_SETFL, libc::O_NONBLOCK) };
         loop {
             // SAFETY: null pointers: the peer's address is not asked for (accept4(2)).
             let fd = unsafe {

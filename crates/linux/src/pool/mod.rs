@@ -152,6 +152,31 @@ impl Pool {
         Some(self.lease(index, len as u32))
     }
 
+    /// Takes a free buffer, the one that came back last if there is one: it is the likeliest to be in the core's cache.
+    ///
+    /// For engines without a kernel ring, which hand it back by [`Pool::put_back`] or lend it by [`Pool::filled`]. Panics
+    /// when a kernel ring reads this pool.
+    pub(crate) fn take(&self) -> Option<u16> {
+        assert!(!self.0.kernel.get(), "a pool that a kernel ring reads is filled by the kernel alone");
+        self.0.returned.borrow_mut().pop().or_else(|| self.0.ring.borrow_mut().take_first())
+    }
+
+    /// Where a buffer that was taken stands: nobody else reads or writes there.
+    pub(crate) fn room(&self, taken: u16) -> libc::iovec {
+        let at = self.0.arena.address(usize::from(taken) * self.0.bytes as usize);
+        libc::iovec { iov_base: at as *mut libc::c_void, iov_len: self.0.bytes as usize }
+    }
+
+    /// Gives back a buffer that was taken and not filled.
+    pub(crate) fn put_back(&self, taken: u16) {
+        self.0.returned.borrow_mut().push(taken);
+    }
+
+    /// Lends a buffer that was taken and whose first `len` bytes were written.
+    pub(crate) fn filled(&self, taken: u16, len: u32) -> Lease {
+        self.lease(taken, len)
+    }
+
     /// Lends the buffers of one receive completion, in the order of their bytes. `first` is the buffer the completion
     /// named, `len` the bytes it reported. A bundle spans consecutive positions of the provided-buffer ring, which
     /// are not consecutive ids (io_uring_prep_recv(3), IORING_RECVSEND_BUNDLE).

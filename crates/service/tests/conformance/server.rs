@@ -4,7 +4,6 @@ use crate::site_rig::Client;
 use service::any::{Any, Config, Kind};
 use service::{http, udp_echo};
 use shard::Service;
-use shard::engine::uring;
 use shard::meter::{Board, Snapshot};
 use shard::plan::{Control, Listen, Plan, Running, Transport};
 use std::net::{SocketAddr, TcpStream};
@@ -12,26 +11,15 @@ use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// Every engine there is. A new one is a line here, a line in [`start`] and a module in `on_every_engine!`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    Uring,
-}
+pub(crate) use shard::engine::Engine;
 
-impl Engine {
-    pub(crate) const ALL: [Engine; 1] = [Engine::Uring];
-}
-
-/// Starts a service. The only place that knows how each engine is started.
+/// Starts a service.
 fn start<S: Service + 'static>(
     engine: Engine,
     plan: Plan,
     make: impl Fn(u16, &Arc<Board>) -> S + Send + Sync + 'static,
 ) -> Running {
-    match engine {
-        Engine::Uring => uring::start(plan, Control::default(), make),
-    }
-    .expect("the engine starts")
+    engine.start(plan, Control::default(), make).expect("the engine starts")
 }
 
 /// How long a client waits for what must come: never reached unless the test fails.

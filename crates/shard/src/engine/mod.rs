@@ -1,7 +1,85 @@
 //! The loops that drive a seat. Each engine is a file or a folder of its own and knows nothing of the others.
+//!
+//! - `uring/`: completions, one ring a seat; `epoll.rs`: readiness, one set a seat; `sim/`: no kernel at all
+//! - `readiness.rs` and `sockets.rs`: what engines share that are told which descriptors are ready
+//! - `seats.rs`, `peers.rs`, `timed.rs`, `failure.rs`: what all share that run on threads
 
+pub mod epoll;
+mod failure;
 mod peers;
+mod readiness;
 mod seats;
 pub mod sim;
+mod sockets;
 mod timed;
 pub mod uring;
+
+use crate::meter::Board;
+use crate::plan::{Control, EngineError, Plan, Running};
+use crate::service::Service;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// An engine that serves over sockets: how a seat learns what happened and has its wishes carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// io_uring: completions ([`uring`]).
+    Uring,
+    /// epoll: readiness ([`epoll`]).
+    Epoll,
+}
+
+impl Engine {
+    /// Every engine there is, the default first.
+    pub const ALL: [Engine; 2] = [Engine::Uring, Engine::Epoll];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Uring => "uring",
+            Engine::Epoll => "epoll",
+        }
+    }
+
+    /// Starts the seats of a plan and returns when all of them serve, or none. `make` builds the service of each seat on that
+    /// seat's thread.
+    ///
+    /// Errors: a plan that cannot be, an address that is taken (also by a socket that would share it), a core that is not
+    /// allowed, limits that are short, and what the engine itself needs.
+    pub fn start<S: Service + 'static>(
+        self,
+        plan: Plan,
+        control: Control,
+        make: impl Fn(u16, &Arc<Board>) -> S + Send + Sync + 'static,
+    ) -> Result<Running, EngineError> {
+        match self {
+            Engine::Uring => uring::start(plan, control, make),
+            Engine::Epoll => epoll::start(plan, control, make),
+        }
+    }
+
+    /// Whether a plan can be, as far as that is known without making anything. Errors: as of [`Engine::start`].
+    pub fn check(self, plan: &Plan) -> Result<(), EngineError> {
+        match self {
+            Engine::Uring => uring::check(plan),
+            Engine::Epoll => epoll::check(plan),
+        }
+    }
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Engine, String> {
+        let all = Engine::ALL.map(Engine::name).join(", ");
+        let named = Engine::ALL.into_iter().find(|engine| engine.name() == text);
+        named.ok_or_else(|| format!("`{text}` is no engine of this version: there are {all}"))
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

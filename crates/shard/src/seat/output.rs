@@ -79,6 +79,26 @@ impl<S: Service> Seat<S> {
         }
     }
 
+    /// A part of a send went out, and the rest waits for the socket: what is to be sent of it is shorter by that.
+    pub(crate) fn moved(&mut self, leg: Key, sent: usize) {
+        let now = self.desk.now;
+        let Some(conn) = self.desk.conns.get_mut(leg).filter(|conn| conn.phase != Phase::Closed) else {
+            return;
+        };
+        let Some(out) = conn.out.as_mut() else { return };
+        out.sent(sent);
+        if sent > 0 {
+            conn.active = now;
+        }
+        let slow = conn.is(Flag::Slow);
+        let meter = self.desk.meter();
+        meter.bytes_out.add(sent as u64);
+        meter.short_sends.inc();
+        if slow {
+            self.desk.charge(leg);
+        }
+    }
+
     /// The engine saw that a send outlived its turn: the peer reads slowly.
     pub(crate) fn slow(&mut self, leg: Key) {
         let pressed = self.is_pressed();

@@ -8,11 +8,12 @@
 //! - a leg's descriptor is closed only after every submission of it had its last completion.
 
 use super::accept::is_shortage;
-use super::driver::{For, leg_error};
+use super::driver::For;
 use super::link::{Receive, Send};
 use super::ring::Ring;
 use super::{Uring, driver};
 use crate::conn::Flag;
+use crate::engine::failure::leg_error;
 use crate::plan::ZeroCopy;
 use crate::service::{LegError, ListenerId, Service};
 use crate::slab::Key;

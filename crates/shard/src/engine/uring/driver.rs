@@ -5,15 +5,14 @@
 use super::link::{Link, Receive, Send};
 use super::ring::Ring;
 use crate::desk::Datagram;
+use crate::engine::failure::no_socket;
 use crate::io::Connect;
 use crate::seat::Port;
 use crate::service::LegError;
 use crate::slab::Key;
 use linux::Gather;
-use linux::errno;
 use linux::ring::{Op, Sock, Tag};
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// What a submission was for: the op byte of its tag.
@@ -354,45 +353,9 @@ impl<R: Ring> Port for Driver<R> {
     }
 }
 
-/// Why a leg that is to connect got no socket.
-fn no_socket(error: &linux::Error) -> LegError {
-    match error {
-        linux::Error::NofileShort { .. } => LegError::NoRoom,
-        linux::Error::Os { errno, .. } if errno.raw_os_error() == Some(errno::ENFILE) => LegError::NoRoom,
-        linux::Error::Os { errno, .. } => leg_error(errno),
-        linux::Error::AddressInUse { .. } => LegError::Os(errno::EADDRINUSE),
-        _ => LegError::Os(errno::EADDRNOTAVAIL),
-    }
-}
-
-/// A leg's failure by its errno.
-pub(super) fn leg_error(error: &io::Error) -> LegError {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => LegError::Refused,
-        io::ErrorKind::TimedOut => LegError::Timeout,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => LegError::Reset,
-        _ => LegError::Os(error.raw_os_error().unwrap_or(0)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_leg_without_a_socket_says_whether_descriptors_ports_or_the_address_were_wanting() {
-        let os = |errno| linux::Error::Os { what: "socket", errno: io::Error::from_raw_os_error(errno) };
-        let addr = "127.0.0.1:80".parse().expect("an address");
-        for (error, expected) in [
-            (linux::Error::NofileShort { have: 64, need: 65 }, LegError::NoRoom),
-            (os(errno::ENFILE), LegError::NoRoom),
-            (os(errno::ENOBUFS), LegError::Os(errno::ENOBUFS)),
-            (linux::Error::AddressInUse { addr }, LegError::Os(errno::EADDRINUSE)),
-            (linux::Error::NoSuchAddress { addr }, LegError::Os(errno::EADDRNOTAVAIL)),
-        ] {
-            assert_eq!(no_socket(&error), expected, "{error}");
-        }
-    }
 
     #[test]
     fn the_more_starve_the_less_each_gets_and_over_the_budget_nobody_gets_much() {

@@ -396,6 +396,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         meter.submissions.add(now.submissions - before.submissions);
         meter.completions.add(now.completions - before.completions);
         meter.enters.add(now.enters - before.enters);
+        meter.calls.add(now.enters - before.enters);
         meter.cq_overflows.add(now.cq_overflows - before.cq_overflows);
         meter.datagrams_dropped.add(std::mem::take(&mut self.driver.datagrams_dropped));
         meter.in_flight.set(now.in_flight);
