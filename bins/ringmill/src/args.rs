@@ -102,7 +102,7 @@ fn command() -> Command {
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON");
     Command::new("ringmill")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Serves HTTP, echo and relay from one pinned io_uring executor per core.")
+        .about("Serves HTTP, echo and relay from one pinned executor per core, by io_uring.")
         .args(KNOBS.iter().map(flag))
         .arg(
             config.help(
@@ -206,7 +206,7 @@ mod tests {
         check("--drain-ms", "a value is required for '--drain-ms <N>'", "--help");
         check("--drain-ms x", "--drain-ms `x`: expected 0 to 3600000", "--help");
         check("--drain-ms 1 --drain-ms 2", "cannot be used multiple times", "--help");
-        check("--engine epoll", "`epoll` is no engine of this version: there is uring", "--help");
+        check("--engine kqueue", "`kqueue` is no engine of this version: there are uring", "--help");
         check("--cores 5-2", "a range runs backwards", "--help");
         check("--listen admin://0.0.0.0:1", "metrics", "--admin-public");
         check("--config /nonexistent/x.toml", "/nonexistent/x.toml: No such file", "--config FILE");

@@ -7,6 +7,7 @@ use linux::{cpu, ring};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::engine::{self, Choice, Serving};
 use crate::table;
 use linux::console::Failure;
 
@@ -15,10 +16,19 @@ use linux::console::Failure;
 pub(crate) struct Caps {
     version: &'static str,
     kernel: String,
+    engine: Engine,
     io_uring: IoUring,
     limits: Limits,
     cores: Cores,
     advice: Vec<String>,
+}
+
+/// The engine that serves, or that `--engine auto` would choose.
+#[derive(Debug, Serialize)]
+struct Engine {
+    name: &'static str,
+    /// Why it is not io_uring, where that was the first choice.
+    instead: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,13 +73,14 @@ struct Cores {
 }
 
 impl Caps {
-    /// Asks the kernel. Errors: only what no Linux refuses (getrlimit(2), uname(2), sched_getaffinity(2)).
-    pub(crate) fn ask() -> Result<Caps, Failure> {
+    /// Asks the kernel; `serving` is what it serves by, if it does. Errors: only what no Linux refuses (getrlimit(2), uname(2), sched_getaffinity(2)).
+    pub(crate) fn ask(serving: Option<&Serving>) -> Result<Caps, Failure> {
         let (nofile, memlock) = (limits::nofile()?, limits::memlock()?);
         let bound = |limit: u64| (limit != u64::MAX).then_some(limit);
         let mut caps = Caps {
             version: env!("CARGO_PKG_VERSION"),
             kernel: limits::kernel_release()?,
+            engine: Engine::of(serving),
             io_uring: IoUring::ask(),
             limits: Limits {
                 nofile_soft: bound(nofile.soft),
@@ -100,8 +111,13 @@ impl Caps {
             (Some(tier), _) => tier.clone(),
             (None, why) => why.clone().unwrap_or_default(),
         };
+        let engine = match &self.engine.instead {
+            None => self.engine.name.to_string(),
+            Some(_) => format!("{}, since there is no ring (--engine auto)", self.engine.name),
+        };
         let mut rows = vec![
             ("kernel", self.kernel.clone()),
+            ("engine", engine),
             ("io_uring", ring),
             ("io_uring for", io_uring.allowed_to.to_string()),
         ];
@@ -167,6 +183,13 @@ impl Caps {
     }
 }
 
+impl Engine {
+    fn of(serving: Option<&Serving>) -> Engine {
+        let serving = serving.cloned().unwrap_or_else(|| engine::choose(Choice::Auto));
+        Engine { name: serving.engine.name(), instead: serving.instead }
+    }
+}
+
 impl IoUring {
     fn ask() -> IoUring {
         let allowed_to = match limits::io_uring_switch() {
@@ -209,6 +232,7 @@ mod tests {
         Caps {
             version: "0",
             kernel: "6.18.0".into(),
+            engine: Engine { name: "uring", instead: None },
             io_uring: IoUring {
                 tier: Some("best".into()),
                 refused: None,

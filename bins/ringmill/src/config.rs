@@ -13,6 +13,7 @@ use linux::net::Arrival;
 use linux::pool;
 use shard::plan::ZeroCopy;
 
+use crate::engine::Choice;
 use crate::url::{Kind, Url};
 use linux::console::Failure;
 
@@ -23,7 +24,7 @@ pub(crate) struct Config {
     pub(crate) name: Vec<HostName>,
     pub(crate) admin_public: bool,
     pub(crate) udp_echo_public: bool,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Choice,
     pub(crate) cores: CoresSpec,
     pub(crate) shards: Shards,
     pub(crate) connections_max: u64,
@@ -51,7 +52,7 @@ impl Default for Config {
             name: Vec::new(),
             admin_public: false,
             udp_echo_public: false,
-            engine: Engine::Uring,
+            engine: Choice::Auto,
             cores: CoresSpec::default(),
             shards: Shards::Auto,
             connections_max: plan.connections_max as u64,
@@ -113,30 +114,6 @@ impl Config {
     /// The idle timeout, or none.
     pub(crate) fn idle(&self) -> Option<Duration> {
         (self.idle_timeout_ms > 0).then(|| Duration::from_millis(self.idle_timeout_ms))
-    }
-}
-
-/// What moves the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    /// io_uring.
-    Uring,
-}
-
-impl FromStr for Engine {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Engine, String> {
-        match text {
-            "uring" => Ok(Engine::Uring),
-            _ => Err(format!("`{text}` is no engine of this version: there is uring")),
-        }
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("uring")
     }
 }
 
@@ -340,10 +317,5 @@ mod tests {
         for text in ["", "a:80", "a b", "a/b", "[::1]", &"a".repeat(254)] {
             assert!(text.parse::<HostName>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn an_engine_of_another_version_is_named_with_those_there_are() {
-        assert!("epoll".parse::<Engine>().expect_err("not yet").contains("there is uring"));
     }
 }

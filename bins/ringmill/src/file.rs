@@ -197,7 +197,7 @@ mod tests {
         );
         check_wrong("name = ['a', 5]", "1:14: `name` takes a list of strings, not integer");
         check_wrong("cores = '5-2'", "1:9: `cores`: `5-2` is not a list of cores");
-        check_wrong("engine = 'epoll'", "1:10: `engine`: `epoll` is no engine");
+        check_wrong("engine = 'kqueue'", "1:10: `engine`: `kqueue` is no engine");
         check_wrong("[server]\nspin-us = 1", "1:2: unknown key `server`");
         check_wrong("spin-us = 1\nspin-us = 2", "2:1: duplicate key");
         check_wrong("spin-us = \n", "1:11: ");

@@ -191,9 +191,10 @@ pub(crate) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "engine",
-        value: "uring",
-        what: "What moves the bytes",
-        why: "uring is the only engine so far.",
+        value: "auto|uring|epoll",
+        what: "What moves the bytes: io_uring, or epoll",
+        why: "auto is uring, and epoll where this process may not have a ring; it says so. An engine that is named serves or \
+              ends with the reason. Others than uring are there to be compared: see docs/IO-MODELS.md.",
         field: |config| Field::Word(&mut config.engine),
     },
     Knob {

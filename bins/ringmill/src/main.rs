@@ -6,6 +6,7 @@
 mod args;
 mod caps;
 mod config;
+mod engine;
 mod file;
 mod knobs;
 mod lock;
@@ -35,8 +36,8 @@ fn answer() -> Result<(), Failure> {
         Asked::Serve(args) => args.of_file(run::serve(&args.config()?))?,
         Asked::Check(args) => check(&args).map_err(Failure::of_check)?,
         Asked::PrintConfig(args) => tell(&file::print(&args.config()?))?,
-        Asked::Caps { json: true } => tell(&Caps::ask()?.json())?,
-        Asked::Caps { json: false } => tell(&Caps::ask()?.text())?,
+        Asked::Caps { json: true } => tell(&Caps::ask(None)?.json())?,
+        Asked::Caps { json: false } => tell(&Caps::ask(None)?.text())?,
         Asked::Show(text) => tell(&text)?,
     }
     Ok(())

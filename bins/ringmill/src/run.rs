@@ -15,11 +15,12 @@ use linux::notify::{Stage, notify};
 use linux::signal::{Signal, Signals};
 use linux::{file, limits, net, ring};
 use service::any::Any;
-use shard::engine::uring;
+use shard::engine::Engine;
 use shard::meter::Board;
 use shard::plan::{Control, EngineError, Listen, Plan, Running};
 
-use crate::config::{Config, Engine};
+use crate::config::Config;
+use crate::engine::{self, Serving};
 use crate::lock::{self, Locks};
 use crate::loops;
 use crate::memory;
@@ -38,12 +39,16 @@ pub(crate) fn check(config: &Config) -> Result<String, Failure> {
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
     memory::check(config, choice.cores.len())?;
-    uring::check(&plan(config, &choice))?;
-    ring::probe().map_err(EngineError::from)?;
+    let serving = engine::choose(config.engine);
+    serving.engine.check(&plan(config, &choice))?;
+    if serving.engine == Engine::Uring {
+        ring::probe().map_err(EngineError::from)?;
+    }
     let listeners = table::counted(config.listen.len(), "listener");
     let shards = table::counted(choice.cores.len(), "shard");
     let cores = if choice.cores.len() == 1 { "core" } else { "cores" };
-    Ok(format!("ok: {listeners}, {shards} on {cores} {}\n", cpu::list(&choice.cores)))
+    let instead = serving.instead.map_or(String::new(), |why| format!("; by {}: {why}", serving.engine));
+    Ok(format!("ok: {listeners}, {shards} on {cores} {}{instead}\n", cpu::list(&choice.cores)))
 }
 
 /// Serves until a signal ends it, then drains and reports. Errors: why it could not start.
@@ -55,8 +60,9 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::raise_nofile()?.soft)?;
     memory::check(config, choice.cores.len())?;
-    let running = start(config, &choice)?;
-    announce(config, &choice, &running);
+    let serving = engine::choose(config.engine);
+    let running = start(config, &choice, &serving)?;
+    announce(config, &choice, &serving, &running);
     let mut manager = Manager::default();
     manager.tell(Stage::Ready);
     wait(config, &signals, &running)?;
@@ -66,17 +72,15 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     finish(config, &Report::last(&running.join()))
 }
 
-fn start(config: &Config, choice: &Choice) -> Result<Running, Failure> {
+fn start(config: &Config, choice: &Choice, serving: &Serving) -> Result<Running, Failure> {
     // Until all listeners are bound: from then on the probe of another Ringmill finds them.
     let _locks = Locks::take(&config.listen, lock::PATIENCE)?;
     config.listen.iter().try_for_each(probe)?;
     let plan = plan(config, choice);
-    let services = services::of(config)?;
+    let services = services::of(config, serving)?;
     let shared = Arc::clone(&services);
     let make = move |_, _: &Arc<Board>| Any::new(Arc::clone(&shared));
-    let running = match config.engine {
-        Engine::Uring => uring::start(plan, Control::default(), make)?,
-    };
+    let running = serving.engine.start(plan, Control::default(), make)?;
     services.set_bound(running.addresses());
     Ok(running)
 }
@@ -148,8 +152,11 @@ fn check_report(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn announce(config: &Config, choice: &Choice, running: &Running) {
+fn announce(config: &Config, choice: &Choice, serving: &Serving, running: &Running) {
     let mut notes: Vec<String> = choice.warning.iter().map(|warning| format!("warning  {warning}")).collect();
+    if let Some(why) = &serving.instead {
+        notes.push(format!("warning  {why}: {} serves in its place, see `ringmill caps`", serving.engine));
+    }
     let is_public_site = |url: &Url| matches!(url.kind, Kind::Http) && url.is_public();
     if config.listen.iter().any(is_public_site) && !config.admin_public {
         notes.push("note     public listeners show no live figures on /: that takes --admin-public".into());
@@ -157,6 +164,7 @@ fn announce(config: &Config, choice: &Choice, running: &Running) {
     let start = Start {
         listen: &config.listen,
         addresses: running.addresses(),
+        engine: serving.engine,
         seats: running.seats(),
         datagram_max: config.recv_buffers.datagram_max(),
         connections_max: config.connections_max as usize,

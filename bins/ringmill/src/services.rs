@@ -3,27 +3,29 @@
 use std::sync::Arc;
 
 use service::any::{self, Kind as Served};
-use service::{http, relay, udp_echo};
+use service::{http, metrics, relay, udp_echo};
 
 use crate::caps::Caps;
 use crate::config::Config;
+use crate::engine::Serving;
 use crate::url::{Form, Kind, Relay, Url};
 use linux::console::Failure;
 
 /// What all shards serve, in the order of the listeners. Errors: those of [`Caps::ask`], whose answer an admin page shows.
-pub(crate) fn of(config: &Config) -> Result<Arc<any::Config>, Failure> {
+pub(crate) fn of(config: &Config, serving: &Serving) -> Result<Arc<any::Config>, Failure> {
     let listeners: Result<Vec<Served>, Failure> =
-        config.listen.iter().map(|url| served(url, config)).collect();
+        config.listen.iter().map(|url| served(url, config, serving)).collect();
     Ok(any::Config::new(listeners?))
 }
 
-fn served(url: &Url, config: &Config) -> Result<Served, Failure> {
+fn served(url: &Url, config: &Config, serving: &Serving) -> Result<Served, Failure> {
     let names: Vec<String> = config.name.iter().map(|name| name.to_string()).collect();
     Ok(match &url.kind {
         Kind::Http => Served::Http(Box::new(http::Config::site(url.address, config.admin_public, &names))),
         Kind::Admin => {
-            let caps = Arc::from(Caps::ask()?.json());
-            Served::Http(Box::new(http::Config::admin(url.address, &names, caps)))
+            let caps = Arc::from(Caps::ask(Some(serving))?.json());
+            let engine = metrics::Engine { name: serving.engine.name(), instead_of: serving.instead_of() };
+            Served::Http(Box::new(http::Config::admin(url.address, &names, caps, engine)))
         }
         Kind::Echo => Served::Echo,
         Kind::UdpEcho => Served::UdpEcho(udp_echo::Config {

@@ -5,6 +5,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 
+use shard::engine::Engine;
 use shard::plan::SeatInfo;
 
 use crate::url::{Form, Kind, Relay, Url};
@@ -16,6 +17,8 @@ pub(crate) struct Start<'a> {
     pub(crate) listen: &'a [Url],
     /// Where, in the same order.
     pub(crate) addresses: &'a [SocketAddr],
+    /// What moves the bytes.
+    pub(crate) engine: Engine,
     /// What each shard got.
     pub(crate) seats: &'a [SeatInfo],
     /// The longest datagram that fits a receive buffer.
@@ -40,7 +43,9 @@ impl Start<'_> {
             rows.push(vec![format!("shard {index}"), format!("{core}, at most {most} connections")]);
         }
         let mut text = columns(&rows);
-        for line in self.ring().into_iter().chain(self.bound()).chain(self.notes.iter().cloned()) {
+        let other = (self.engine != Engine::Uring).then(|| format!("engine   {}", self.engine));
+        for line in other.into_iter().chain(self.ring()).chain(self.bound()).chain(self.notes.iter().cloned())
+        {
             text.push_str(&line);
             text.push('\n');
         }

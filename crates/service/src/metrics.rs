@@ -9,15 +9,24 @@ use std::fmt::{Arguments, Write};
 /// The media type of [`render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Which engine moves the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// What it is called.
+    pub name: &'static str,
+    /// The one that was to serve and was refused.
+    pub instead_of: Option<&'static str>,
+}
+
 /// The page.
 ///
 /// A number of the table is two families: `ringmill_shard_NAME` with a sample for each shard, and `ringmill_NAME` with their
 /// sum; one family with both would make every `sum()` count twice. The status counters are one family with a label `class`.
 /// Times are in seconds, as the format wants them.
-pub fn render(board: &Board) -> String {
+pub fn render(board: &Board, engine: Engine) -> String {
     let shards: Vec<_> = (0..board.seats()).map(|seat| board.snapshot(seat).values()).collect();
     let mut page = String::with_capacity(METRICS.len() * (512 + 64 * shards.len()));
-    info(&mut page, board);
+    info(&mut page, board, engine);
     for (column, metric) in METRICS.iter().enumerate() {
         let family = Family::of("ringmill_shard_", metric);
         family.head(&mut page, "");
@@ -34,8 +43,14 @@ pub fn render(board: &Board) -> String {
     page
 }
 
-/// Which core each shard is pinned to.
-fn info(page: &mut String, board: &Board) {
+/// Which engine serves, and which core each shard is pinned to.
+fn info(page: &mut String, board: &Board, engine: Engine) {
+    page.push_str("# TYPE ringmill_engine info\n");
+    page.push_str(
+        "# HELP ringmill_engine What moves the bytes, and the engine that was to and was refused.\n",
+    );
+    let (name, instead_of) = (engine.name, engine.instead_of.unwrap_or(""));
+    line(page, format_args!("ringmill_engine_info{{engine=\"{name}\",instead_of=\"{instead_of}\"}} 1"));
     page.push_str("# TYPE ringmill_shard info\n# HELP ringmill_shard The core that a shard is pinned to.\n");
     for seat in 0..board.seats() {
         let core = board.core(seat).map_or(String::new(), |core| core.to_string());
@@ -119,13 +134,14 @@ mod tests {
         board.seat(0).status_2xx.add(7);
         board.seat(1).busy_ns.add(1_500_000_001);
         board.seat(1).connections.set(9);
-        render(&board)
+        render(&board, Engine { name: "epoll", instead_of: Some("uring") })
     }
 
     #[test]
     fn numbers_are_given_for_each_shard_and_summed() {
         let page = page();
         for expected in [
+            "ringmill_engine_info{engine=\"epoll\",instead_of=\"uring\"} 1",
             "ringmill_shard_info{shard=\"0\",core=\"0\"} 1",
             "ringmill_shard_info{shard=\"1\",core=\"\"} 1",
             "ringmill_shard_requests_total{shard=\"0\"} 3",

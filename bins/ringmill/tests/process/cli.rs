@@ -21,7 +21,7 @@ fn help_and_version_are_answers_and_not_errors() {
 fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
     let check = |args: &[&str], what: &str, cure: &str| check_refusal(run(args), 2, what, cure);
     check(&["--drian-ms", "5"], "unexpected argument '--drian-ms'", "`--drain-ms`");
-    check(&["--engine", "epoll"], "`epoll` is no engine of this version: there is uring", "--help");
+    check(&["--engine", "kqueue"], "`kqueue` is no engine of this version: there are uring", "--help");
     check(&["--listen", "https://127.0.0.1:0"], "`https://` is no kind of listener", "--help");
     check(&["--listen", "admin://0.0.0.0:0"], "would show metrics to other machines", "`--admin-public`");
     check(&["--listen", "udp-echo://[::]:0"], "flood third parties", "`--udp-echo-public`");

@@ -69,11 +69,34 @@ fn an_address_that_no_interface_has_is_named() {
 }
 
 #[test]
-fn io_uring_that_is_refused_is_one_line_and_a_cure() {
+fn io_uring_that_is_asked_for_and_refused_is_one_line_and_a_cure() {
     for refusal in [Refusal::NotPermitted, Refusal::NoSuchCall] {
         let mut command = ringmill();
-        sandbox::refuse_io_uring(command.args(SMALL), refusal);
+        sandbox::refuse_io_uring(command.args(SMALL).args(["--engine", "uring"]), refusal);
         check_refusal(command.output().expect("ringmill starts"), 1, "io_uring", "");
+    }
+}
+
+#[test]
+fn where_io_uring_is_refused_epoll_serves_and_says_so_in_a_line_in_caps_and_in_a_metric() {
+    for refusal in [Refusal::NotPermitted, Refusal::NoSuchCall] {
+        let mut command = ringmill();
+        command.args(SMALL).args(["--listen", "admin://127.0.0.1:0"]);
+        sandbox::refuse_io_uring(&mut command, refusal);
+        let server = Server::start(&mut command);
+        let said = server.table.lines().filter(|line| line.contains("epoll serves in its place"));
+        assert_eq!(said.count(), 1, "{}", server.table);
+        assert!(get(server.address("http"), "/ping").ends_with("\r\n\r\nok"));
+        check_echo(&mut server.connect("echo"), b"served all the same");
+        let caps = get(server.address("admin"), "/caps");
+        assert!(
+            caps.contains("\"name\": \"epoll\"") && caps.contains("\"instead\": \"io_uring is"),
+            "{caps}"
+        );
+        let metrics = get(server.address("admin"), "/metrics");
+        let metric = "ringmill_engine_info{engine=\"epoll\",instead_of=\"uring\"} 1\n";
+        assert!(metrics.contains(metric), "{metrics}");
+        assert!(server.terminate().0.success());
     }
 }
 

@@ -173,6 +173,11 @@ impl RingError {
         })
     }
 
+    /// Whether io_uring is refused to this process as a whole: what is merely short is not.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, RingError::SwitchedOff(_) | RingError::Refused | RingError::TooOld { .. })
+    }
+
     pub(super) fn too_old() -> RingError {
         RingError::TooOld { have: limits::kernel_release().unwrap_or_else(|_| "unknown".into()) }
     }

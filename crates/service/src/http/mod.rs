@@ -21,6 +21,7 @@ mod tally;
 pub use conversation::{Http, Session};
 pub use deadline::Deadlines;
 
+use crate::metrics::Engine;
 use proto::http1::Limits;
 use proto::http1::host::Names;
 use router::Table;
@@ -44,7 +45,7 @@ enum Pages {
     /// The built-in site; `live` shows the shards' figures on it.
     Site { live: bool },
     /// The admin pages; `caps` is what the program found out about this machine when it started.
-    Admin { caps: Arc<str> },
+    Admin { caps: Arc<str>, engine: Engine },
 }
 
 impl Config {
@@ -58,8 +59,8 @@ impl Config {
     /// The admin pages on a listener at `address`, which is on one seat. `caps` is answered as it is: JSON or text.
     ///
     /// Whether a listener off loopback is wanted must be asked before; here it is served.
-    pub fn admin(address: SocketAddr, names: &[String], caps: Arc<str>) -> Config {
-        Config::new(Table::admin(), Pages::Admin { caps }, address, names)
+    pub fn admin(address: SocketAddr, names: &[String], caps: Arc<str>, engine: Engine) -> Config {
+        Config::new(Table::admin(), Pages::Admin { caps, engine }, address, names)
     }
 
     fn new(table: Table, pages: Pages, address: SocketAddr, names: &[String]) -> Config {

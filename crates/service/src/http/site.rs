@@ -67,12 +67,14 @@ fn route(config: &Config, head: &Head<'_>, found: Found<'_>, facts: Facts<'_>) -
         }
         (Route::Ready, _) if facts.draining => Reply::text(Status::ServiceUnavailable, "draining\n"),
         (Route::Ready, _) => Reply::text(Status::Ok, "ready\n"),
-        (Route::Metrics, _) => fresh(metrics::CONTENT_TYPE, metrics::render(facts.board)),
-        (Route::Caps, Pages::Admin { caps }) => {
+        (Route::Metrics, Pages::Admin { engine, .. }) => {
+            fresh(metrics::CONTENT_TYPE, metrics::render(facts.board, *engine))
+        }
+        (Route::Caps, Pages::Admin { caps, .. }) => {
             let media = if caps.starts_with(['{', '[']) { JSON } else { "text/plain; charset=utf-8" };
             fresh(media, caps.to_string())
         }
-        (Route::Home | Route::Caps, _) => Reply::Page(Status::NotFound),
+        (Route::Home | Route::Caps | Route::Metrics, _) => Reply::Page(Status::NotFound),
     }
 }
 
@@ -197,12 +199,14 @@ mod tests {
         (reply.status().code(), text)
     }
 
+    const ENGINE: metrics::Engine = metrics::Engine { name: "uring", instead_of: None };
+
     fn site() -> Config {
         Config::site("127.0.0.1:8080".parse().unwrap(), false, &[])
     }
 
     fn admin() -> Config {
-        Config::admin("127.0.0.1:9090".parse().unwrap(), &[], "{\"kernel\":\"6.18\"}".into())
+        Config::admin("127.0.0.1:9090".parse().unwrap(), &[], "{\"kernel\":\"6.18\"}".into(), ENGINE)
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Recipe {
     }
 
     fn serve_in(self, engine: Engine, place: Place) -> Server {
-        let admin = http::Config::admin(tcp().address, &[], "{}".into());
+        let name = service::metrics::Engine { name: engine.name(), instead_of: None };
+        let admin = http::Config::admin(tcp().address, &[], "{}".into(), name);
         let config = Config::new(vec![
             Kind::Http(Box::new(self.site)),
             Kind::Http(Box::new(admin)),

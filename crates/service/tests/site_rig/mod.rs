@@ -20,6 +20,9 @@ const ADMIN: usize = 1;
 const ECHO: usize = 2;
 const UDP_ECHO: usize = 3;
 
+/// What the admin pages say of the engine in tests that are not about it.
+const ENGINE: service::metrics::Engine = service::metrics::Engine { name: "uring", instead_of: None };
+
 impl Rig {
     pub fn new() -> Rig {
         Rig::with(|_| {}, udp_echo::Config::default())
@@ -30,7 +33,7 @@ impl Rig {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut site = http::Config::site(any_port, false, &[]);
         change(&mut site);
-        let admin = http::Config::admin(any_port, &[], "{}".into());
+        let admin = http::Config::admin(any_port, &[], "{}".into(), ENGINE);
         let kinds =
             vec![Kind::Http(Box::new(site)), Kind::Http(Box::new(admin)), Kind::Echo, Kind::UdpEcho(udp)];
         let config = Config::new(kinds);
