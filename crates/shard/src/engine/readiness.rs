@@ -438,6 +438,7 @@ impl<S: Service, W: Watch> Readiness<S, W> {
                     break;
                 }
                 let Some(listener) = self.accepts[index].listener.as_ref() else { break };
+                self.sockets.calls += 1;
                 match listener.accept_next() {
                     Ok(Some(fd)) => {
                         let id = self.accepts[index].id;
