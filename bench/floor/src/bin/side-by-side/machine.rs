@@ -23,8 +23,18 @@ pub fn fingerprint() -> Value {
         "memory": field(&read("/proc/meminfo"), "MemTotal"),
         "rustc": version("rustc", "--version"),
         "nginx": version("nginx", "-v"),
+        "haproxy": version("haproxy", "-v"),
+        "go": version("go", "version"),
         "day": day(),
     })
+}
+
+/// Day, processors and kernel, as the name of a file: `2026-11-26-2cpu-linux-6.18`.
+pub fn short_name() -> String {
+    let machine = fingerprint();
+    let kernel = machine["kernel"].as_str().unwrap_or_default();
+    let version: Vec<&str> = kernel.split('.').take(2).collect();
+    format!("{}-{}cpu-linux-{}", day(), machine["cores"], version.join("."))
 }
 
 /// Days since the epoch as `YYYY-MM-DD` (the civil calendar, by era of 400 years).
@@ -45,5 +55,5 @@ pub fn day() -> String {
 fn version(program: &str, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).output() else { return String::new() };
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-    String::from_utf8_lossy(&text).trim().to_string()
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_string()
 }
