@@ -1,4 +1,4 @@
-//! The memory case: what a server has before the first connection, with a few idle ones and with many.
+//! The memory case: what a server has with no connection, with a few idle ones and with many.
 //!
 //! Each connection asks once and is answered before it falls idle, so that what a first request makes a server keep is counted. The
 //! client is this program: its connections are its own descriptors.

@@ -134,7 +134,7 @@ const IDLE: &[&str] = &[
     "MiB with many",
     "of baseline",
     "MiB with few",
-    "MiB before the first",
+    "MiB with none",
     "start ms",
 ];
 
