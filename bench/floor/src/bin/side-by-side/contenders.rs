@@ -265,3 +265,38 @@ impl Contender {
         self.kind == case.kind && spins && scales && asked
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKS: &[&str] = &[
+        "{floor}",
+        "{peers}",
+        "{ringmill}",
+        "{addr}",
+        "{port}",
+        "{report}",
+        "{dir}",
+        "{spin}",
+        "{threads}",
+        "{cores}",
+    ];
+
+    #[test]
+    fn a_command_has_no_mark_that_nobody_fills_in() {
+        for one in known() {
+            let filled = MARKS.iter().fold(one.command.clone(), |command, mark| command.replace(mark, ""));
+            assert!(!filled.contains(['{', '}']), "{}: {}", one.name, one.command);
+        }
+    }
+
+    #[test]
+    fn no_two_contenders_of_a_protocol_have_one_name() {
+        let known = known();
+        for (at, one) in known.iter().enumerate() {
+            let twin = known[at + 1..].iter().any(|other| other.name == one.name && other.kind == one.kind);
+            assert!(!twin, "{} over {} twice", one.name, one.kind.mode());
+        }
+    }
+}

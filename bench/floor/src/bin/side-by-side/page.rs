@@ -36,6 +36,7 @@ pub fn html(plan: &Plan, outcome: &Outcome) -> String {
         write_case(&mut out, case, columns, plan.baseline(case));
     }
     write_contenders(&mut out, &plan.contenders);
+    let _ = writeln!(out, "<p>Versions: {}.</p>", escape(&report::versions(plan).join(", ")));
     for (title, lines) in [("Absent", &report::absent(plan)), ("Failed", &outcome.failures)] {
         if !lines.is_empty() {
             let items: String = lines.iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
@@ -183,5 +184,6 @@ figure svg{width:100%;max-width:660px;height:auto;display:block}
 details{margin:6px 0}
 summary{cursor:pointer;color:var(--soft)}
 code{font:12px ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}
+@media (max-width:600px){main{padding:10px}th,td{padding:3px 5px;white-space:normal}}
 @media print{main{max-width:none}figure,tr{break-inside:avoid}details:not([open])::details-content{content-visibility:visible;height:auto}}
 ";

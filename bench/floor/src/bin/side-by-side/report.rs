@@ -1,6 +1,7 @@
 //! The whole result as text: the machine, the way it was measured, a table for each case, the commands.
 
 use std::fmt::Write;
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -31,6 +32,12 @@ pub fn how(plan: &Plan) -> String {
     )
 }
 
+/// With what versions: peers that were built, then those of the system.
+pub fn versions(plan: &Plan) -> Vec<String> {
+    let lock = fs::read_to_string(plan.bench.confs.join("Cargo.lock")).unwrap_or_default();
+    machine::versions(&lock)
+}
+
 /// Who could not be measured, and why.
 pub fn absent(plan: &Plan) -> Vec<String> {
     let never = contenders::NEVER.iter().map(|(name, why)| format!("{name}: {why}"));
@@ -53,6 +60,7 @@ pub fn markdown(plan: &Plan, outcome: &Outcome) -> String {
     for (case, columns) in plan.cases.iter().zip(&outcome.tables) {
         let _ = writeln!(text, "{}", table::markdown(case, columns, plan.baseline(case)));
     }
+    let _ = writeln!(text, "Versions: {}.\n", versions(plan).join(", "));
     text.push_str("## Commands\n\n");
     for one in &plan.contenders {
         let _ =
@@ -69,6 +77,7 @@ pub fn json(plan: &Plan, outcome: &Outcome) -> Value {
     json!({
         "label": plan.label,
         "machine": machine::fingerprint(),
+        "versions": versions(plan),
         "rounds": plan.rounds,
         "seconds": plan.bench.seconds,
         "warmup_ms": plan.bench.warmup_ms,
