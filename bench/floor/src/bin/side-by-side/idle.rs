@@ -3,7 +3,7 @@
 //! Each connection asks once and is answered before it falls idle, so that what a first request makes a server keep is counted. The
 //! client is this program: its connections are its own descriptors.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cases::{IDLE_FEW, IDLE_MANY};
-use crate::server::{REQUEST, Server};
+use crate::ping;
+use crate::server::Server;
 
 /// How long a server is left alone before it is looked at: what it gives back, it has given back by then.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -22,7 +23,7 @@ pub fn measure(addr: SocketAddr, server: &Server) -> Result<Value, String> {
     let mut held = Vec::with_capacity(IDLE_MANY as usize);
     let mut grow = |to: u32| -> Result<u64, String> {
         for number in held.len() as u32..to {
-            held.push(open(addr).map_err(|error| format!("connection {number}: {error}"))?);
+            held.push(ping::connect(addr).map_err(|error| format!("connection {number}: {error}"))?);
         }
         Ok(settled_kib(server))
     };
@@ -39,21 +40,6 @@ pub fn measure(addr: SocketAddr, server: &Server) -> Result<Value, String> {
 fn settled_kib(server: &Server) -> u64 {
     thread::sleep(SETTLE);
     server.memory_kib()
-}
-
-/// A connection that was answered once.
-fn open(addr: SocketAddr) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(addr)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    stream.write_all(REQUEST)?;
-    let (mut answer, mut bytes) = ([0; 1024], 0);
-    while !answer[..bytes].ends_with(b"\r\n\r\nok") {
-        match stream.read(&mut answer[bytes..])? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => bytes += read,
-        }
-    }
-    Ok(stream)
 }
 
 /// Neither closed nor saying anything.

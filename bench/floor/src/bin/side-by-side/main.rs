@@ -9,6 +9,7 @@ mod generator;
 mod idle;
 mod machine;
 mod page;
+mod ping;
 mod plan;
 mod report;
 mod run;

@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 use floor::process::{pin_to, process_cpu_ns, run_first};
 
 use crate::cases::Kind;
+use crate::ping;
 
 /// How long a server may take to begin and to end.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What is asked over HTTP.
-pub const REQUEST: &[u8] = b"GET /ping HTTP/1.1\r\nHost: bench\r\n\r\n";
 
 /// A running server.
 pub struct Server {
@@ -108,11 +106,14 @@ impl Server {
             }
             let ready = match kind {
                 Kind::Udp => answers_datagram(addr),
-                Kind::Echo => answers(addr, b"ready?"),
-                Kind::Http => answers(addr, REQUEST),
+                Kind::Echo => echoes(addr),
+                Kind::Http => ping::connect(addr).map(drop),
             };
-            if ready.is_ok() {
-                return Ok(begun.elapsed().as_micros() as u64);
+            match ready {
+                Ok(()) => return Ok(begun.elapsed().as_micros() as u64),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error.to_string()),
+                // It will be there in a moment.
+                Err(_) => {}
             }
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -129,14 +130,11 @@ pub fn prepare(command: &mut Command, cores: &[usize], realtime: bool) {
     unsafe { command.pre_exec(before) };
 }
 
-fn answers(addr: SocketAddr, question: &[u8]) -> io::Result<()> {
+fn echoes(addr: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
-    stream.write_all(question)?;
-    match stream.read(&mut [0; 1024])? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(()),
-    }
+    stream.write_all(b"ready?")?;
+    stream.read_exact(&mut [0; 6])
 }
 
 fn answers_datagram(addr: SocketAddr) -> io::Result<()> {
