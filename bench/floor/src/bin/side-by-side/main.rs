@@ -67,7 +67,8 @@ fn measure(plan: &Plan) -> Outcome {
             let rate = rate_of(plan, case);
             for turn in shuffle.order(columns.len()) {
                 let column = &mut columns[turn];
-                let run = plan.bench.run(case, &column.contender, rate).map_err(|why| {
+                let run = rate.clone().and_then(|rate| plan.bench.run(case, &column.contender, rate));
+                let run = run.map_err(|why| {
                     let failure = format!("{} in {}, round {round}: {why}", column.contender.name, case.name);
                     eprintln!("failed: {failure}");
                     failures.push(failure);
@@ -83,18 +84,17 @@ fn measure(plan: &Plan) -> Outcome {
 
 /// The rate of an open loop in this round, the same for all: half of what Ringmill answers now, unless one was asked for. 0 for
 /// other cases.
-fn rate_of(plan: &Plan, case: &Case) -> f64 {
+fn rate_of(plan: &Plan, case: &Case) -> Result<f64, String> {
     if case.load != Load::Open {
-        return 0.0;
+        return Ok(0.0);
     }
-    let capacity = || {
-        let closed = Case { load: Load::Capacity, ..*case };
-        let run = plan.ours(case).map(|ours| plan.bench.run(&closed, ours, 0.0));
-        run.and_then(Result::ok).map(|run| Measure::Rate.of(&run))
-    };
-    plan.rate
-        .or_else(|| Some(capacity()? / 2.0))
-        .unwrap_or_else(|| quit("an open loop needs ringmill, or --rate"))
+    if let Some(rate) = plan.rate {
+        return Ok(rate);
+    }
+    let closed = Case { load: Load::Capacity, ..*case };
+    let ours = plan.ours(case).ok_or("the rate of an open loop comes from ringmill, or from --rate")?;
+    let run = plan.bench.run(&closed, ours, 0.0).map_err(|why| format!("the capacity of ringmill: {why}"))?;
+    Ok(Measure::Rate.of(&run) / 2.0)
 }
 
 /// Orders that a seed reproduces (splitmix64, Fisher-Yates).
