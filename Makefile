@@ -10,11 +10,13 @@ PREFIX ?= $(HOME)/.local
 
 FLOOR = --manifest-path bench/floor/Cargo.toml
 PEERS = --manifest-path bench/peers/Cargo.toml
+GO ?= go
+GO_PATH ?= /usr/share/gocode
 # The side-by-side runner looks for programs where cargo puts them by default.
 OWN_TARGET = env -u CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run load demo test check sim fuzz bench bench-peers docs install clean
+.PHONY: help run load demo test check sim fuzz bench bench-peers peers docs install clean
 
 help: ## list the verbs
 	@echo 'usage: make VERB [NAME=value]'
@@ -50,8 +52,17 @@ bench: ## against the hand-written loops, interleaved rounds   (ARGS='--quick'; 
 	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR)
 	$(OWN_TARGET) $(CARGO) run --release --locked $(FLOOR) --bin side-by-side -- $(ARGS)
 
-bench-peers: ## build the other servers that `make bench` compares with when they are there
-	$(OWN_TARGET) $(CARGO) build --release --locked $(PEERS)
+bench-peers: peers ## beside the servers that people use instead: tables, a page in bench/results   (ARGS='--quick --only http')
+	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill -p ringmill-load
+	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR)
+	$(OWN_TARGET) $(CARGO) run --release --locked $(FLOOR) --bin side-by-side -- --suite peers $(ARGS)
+
+peers: ## build those servers; what cannot be built is named as absent
+	$(OWN_TARGET) $(CARGO) build --release --locked --keep-going $(PEERS) || true
+	@# Debian has the sources of fasthttp (golang-github-valyala-fasthttp-dev) where GOPATH says.
+	for server in net-http fasthttp; do \
+		GO111MODULE=off GOPATH=$(GO_PATH) $(GO) build -o bench/peers/target/release/go-$$server bench/peers/go/$$server.go || true; \
+	done
 
 docs: ## the API of every crate, as HTML below target/doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items

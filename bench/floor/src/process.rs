@@ -30,10 +30,15 @@ pub fn stopped() -> bool {
 
 /// Binds the calling thread to one core.
 pub fn pin(core: usize) -> io::Result<()> {
+    pin_to(&[core])
+}
+
+/// Binds the calling thread to some cores. Allocates nothing, so that it may stand between fork and exec.
+pub fn pin_to(cores: &[usize]) -> io::Result<()> {
     // SAFETY: `set` is a plain bit set that outlives the call; pid 0 is the calling thread.
     let failed = unsafe {
         let mut set: libc::cpu_set_t = mem::zeroed();
-        libc::CPU_SET(core, &mut set);
+        cores.iter().for_each(|core| libc::CPU_SET(*core, &mut set));
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
     };
     if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -79,6 +84,18 @@ pub fn process_cpu_ns(pid: u32) -> u64 {
         return 0;
     }
     clock_ns(clock)
+}
+
+/// CPU nanoseconds of all children that have ended and were waited for (getrusage(2)).
+pub fn children_cpu_ns() -> u64 {
+    // SAFETY: `usage` is valid for the call and all zeros is a value of it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    ns(usage.ru_utime) + ns(usage.ru_stime)
 }
 
 /// Nanoseconds in which any core was busy or stolen since boot, in steps of 10 ms (proc_stat(5)).

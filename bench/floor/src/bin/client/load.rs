@@ -16,7 +16,8 @@ pub enum Mode {
 pub struct Load {
     pub mode: Mode,
     pub addr: SocketAddrV4,
-    pub core: usize,
+    /// `None` to run wherever the scheduler likes.
+    pub core: Option<usize>,
     pub connections: usize,
     /// Messages outstanding on each connection.
     pub depth: u32,
@@ -24,8 +25,8 @@ pub struct Load {
     pub size: usize,
     pub seconds: f64,
     pub warmup_ms: u64,
-    /// Whose CPU time is read at both ends of the measured time; 0 for nobody's.
-    pub server_pid: u32,
+    /// Whose CPU time is read at both ends of the measured time: all processes of the server.
+    pub server_pids: Vec<u32>,
     /// Receive and compare every byte instead of discarding.
     pub verify: bool,
     /// Watch the queues instead of waiting in the kernel.
@@ -42,16 +43,23 @@ impl Load {
             "udp" => Mode::Udp,
             other => quit(&format!("--mode {other}: echo, http or udp")),
         };
+        let core = match args.parse("--core", "1".to_string()).as_str() {
+            "any" => None,
+            number => Some(number.parse().unwrap_or_else(|_| quit("--core: a number or any"))),
+        };
+        let pids = args.parse("--server-pids", String::new());
+        let pid =
+            |word: &str| word.parse().unwrap_or_else(|_| quit("--server-pids: numbers with commas between"));
         let load = Self {
             mode,
             addr: args.parse("--addr", "127.0.0.1:7100".parse().expect("an address")),
-            core: args.parse("--core", 1),
+            core,
             connections: args.parse("--connections", 64),
             depth: args.parse("--depth", 1),
             size: args.parse("--size", 64),
             seconds: args.parse("--seconds", 1.5),
             warmup_ms: args.parse("--warmup-ms", 300),
-            server_pid: args.parse("--server-pid", 0),
+            server_pids: pids.split(',').filter(|word| !word.is_empty()).map(pid).collect(),
             verify: args.switch("--verify"),
             spin: args.switch("--spin"),
         };

@@ -22,12 +22,13 @@ use tally::WINDOW_NS;
 
 fn main() -> io::Result<()> {
     let load = Load::from_args();
-    pin(load.core)?;
+    load.core.map_or(Ok(()), pin)?;
     raise_nofile();
     let mut client = Client::connect(&load)?;
     client.start();
 
-    let clocks = || [now_ns(), thread_cpu_ns(), process_cpu_ns(load.server_pid), machine_busy_ns()];
+    let server_cpu_ns = || load.server_pids.iter().map(|pid| process_cpu_ns(*pid)).sum();
+    let clocks = || [now_ns(), thread_cpu_ns(), server_cpu_ns(), machine_busy_ns()];
     client.run_until(client.tally.from_ns)?;
     let before = clocks();
     client.run_until(client.tally.to_ns)?;

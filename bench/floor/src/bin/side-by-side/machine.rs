@@ -21,10 +21,47 @@ pub fn fingerprint() -> Value {
         "cores": cpus.lines().filter(|line| line.starts_with("processor")).count(),
         "virtual": cpus.contains("hypervisor"),
         "memory": field(&read("/proc/meminfo"), "MemTotal"),
-        "rustc": version("rustc", "--version"),
-        "nginx": version("nginx", "-v"),
+        "rustc": version("rustc", &["--version"]),
         "day": day(),
     })
+}
+
+/// Versions of the peers, in words: those of the lock file that they were built with, and what the system's say of themselves.
+pub fn versions(lock: &str) -> Vec<String> {
+    let built = LOCKED.iter().filter_map(|name| {
+        let at = lock.find(&format!("name = \"{name}\"\nversion = \""))?;
+        Some(format!("{name} {}", lock[at..].split('"').nth(3)?))
+    });
+    let package = version(
+        "dpkg-query",
+        &["--show", "--showformat=fasthttp ${Version}", "golang-github-valyala-fasthttp-dev"],
+    );
+    let said = [version("nginx", &["-v"]), version("haproxy", &["-v"]), version("go", &["version"]), package];
+    built.chain(said.into_iter().filter(|said| !said.is_empty())).collect()
+}
+
+/// The packages whose versions matter.
+const LOCKED: &[&str] = &[
+    "actix-web",
+    "axum",
+    "compio",
+    "glommio",
+    "hyper",
+    "may",
+    "may_minihttp",
+    "mimalloc",
+    "monoio",
+    "ntex",
+    "ringline",
+    "tokio",
+];
+
+/// Day, processors and kernel, as the name of a file: `2026-11-26-2cpu-linux-6.18`.
+pub fn short_name() -> String {
+    let machine = fingerprint();
+    let kernel = machine["kernel"].as_str().unwrap_or_default();
+    let version: Vec<&str> = kernel.split('.').take(2).collect();
+    format!("{}-{}cpu-linux-{}", day(), machine["cores"], version.join("."))
 }
 
 /// Days since the epoch as `YYYY-MM-DD` (the civil calendar, by era of 400 years).
@@ -42,8 +79,21 @@ pub fn day() -> String {
 }
 
 /// What a program says of itself; empty when it is not there.
-fn version(program: &str, flag: &str) -> String {
-    let Ok(output) = Command::new(program).arg(flag).output() else { return String::new() };
+fn version(program: &str, words: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(words).output() else { return String::new() };
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-    String::from_utf8_lossy(&text).trim().to_string()
+    // The first line; some put their address behind a dash.
+    let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_string();
+    line.split(" - ").next().unwrap_or_default().trim().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_that_of_the_package_of_exactly_this_name() {
+        let lock = "name = \"hyper-util\"\nversion = \"0.1.0\"\n\nname = \"hyper\"\nversion = \"1.7.0\"\n";
+        assert_eq!(versions(lock)[0], "hyper 1.7.0");
+    }
 }

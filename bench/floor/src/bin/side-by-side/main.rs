@@ -1,21 +1,31 @@
 //! Compares servers honestly on a noisy machine: short rounds, shuffled with a recorded seed, a fresh process for every run,
-//! one contender alive at a time, ratios paired by round. Writes Markdown and JSON.
+//! one contender alive at a time, ratios paired by round. Writes Markdown and JSON, and of the peers a page and what was to reach.
 
 mod cases;
 mod contenders;
+mod dots;
+mod figures;
+mod generator;
+mod idle;
 mod machine;
+mod page;
+mod ping;
 mod plan;
 mod report;
 mod run;
+mod server;
 mod table;
+mod targets;
 
 use std::fs;
 use std::thread;
 
 use floor::args::quit;
+use floor::process::raise_nofile;
 
+use cases::{Case, Load};
+use figures::{Column, Measure};
 use plan::Plan;
-use table::Column;
 
 /// What was measured: for each case of the plan a column for each contender that takes part, and what went wrong.
 pub struct Outcome {
@@ -25,17 +35,19 @@ pub struct Outcome {
 
 fn main() {
     let Some(plan) = Plan::from_args() else {
-        cases::CASES.iter().for_each(|case| println!("{}", case.name));
+        cases::CASES.iter().for_each(|case| println!("{} --suite {}", case.name, case.suite.word()));
         return;
     };
+    // Servers and the holder of idle connections inherit it.
+    raise_nofile();
     let outcome = measure(&plan);
     let text = report::markdown(&plan, &outcome);
     print!("{text}");
-    let stem = plan.out.join(format!("{}-{}", machine::day(), plan.label));
-    let written =
-        fs::create_dir_all(&plan.out).and_then(|()| fs::write(stem.with_extension("md"), &text)).and_then(
-            |()| fs::write(stem.with_extension("json"), format!("{}\n", report::json(&plan, &outcome))),
-        );
+    let write = |kind: &str, text: &str| fs::write(plan.out.join(format!("{}.{kind}", plan.label)), text);
+    let written = fs::create_dir_all(&plan.out)
+        .and_then(|()| write("md", &text))
+        .and_then(|()| write("json", &format!("{}\n", report::json(&plan, &outcome))))
+        .and_then(|()| if plan.has_page() { write("html", &page::html(&plan, &outcome)) } else { Ok(()) });
     if let Err(error) = written {
         quit(&format!("results not written: {error}"));
     }
@@ -52,9 +64,11 @@ fn measure(plan: &Plan) -> Outcome {
     for round in 1..=plan.rounds {
         for at in shuffle.order(plan.cases.len()) {
             let (case, columns) = (plan.cases[at], &mut tables[at]);
+            let rate = rate_of(plan, case);
             for turn in shuffle.order(columns.len()) {
                 let column = &mut columns[turn];
-                let run = plan.bench.run(case, &column.contender).map_err(|why| {
+                let run = rate.clone().and_then(|rate| plan.bench.run(case, &column.contender, rate));
+                let run = run.map_err(|why| {
                     let failure = format!("{} in {}, round {round}: {why}", column.contender.name, case.name);
                     eprintln!("failed: {failure}");
                     failures.push(failure);
@@ -66,6 +80,21 @@ fn measure(plan: &Plan) -> Outcome {
         eprintln!("round {round} of {} done", plan.rounds);
     }
     Outcome { tables, failures }
+}
+
+/// The rate of an open loop in this round, the same for all: half of what Ringmill answers now, unless one was asked for. 0 for
+/// other cases.
+fn rate_of(plan: &Plan, case: &Case) -> Result<f64, String> {
+    if case.load != Load::Open {
+        return Ok(0.0);
+    }
+    if let Some(rate) = plan.rate {
+        return Ok(rate);
+    }
+    let closed = Case { load: Load::Capacity, ..*case };
+    let ours = plan.ours(case).ok_or("the rate of an open loop comes from ringmill, or from --rate")?;
+    let run = plan.bench.run(&closed, ours, 0.0).map_err(|why| format!("the capacity of ringmill: {why}"))?;
+    Ok(Measure::Rate.of(&run) / 2.0)
 }
 
 /// Orders that a seed reproduces (splitmix64, Fisher-Yates).

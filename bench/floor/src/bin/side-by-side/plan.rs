@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use floor::args::{Args, quit};
 
-use crate::cases::{CASES, Case};
+use crate::cases::{CASES, Case, Suite};
 use crate::contenders::{self, Contender};
+use crate::figures::Column;
+use crate::machine;
 use crate::run::Bench;
-use crate::table::Column;
 
 /// Who is measured in what, how often, and where the result goes.
 pub struct Plan {
@@ -22,10 +23,16 @@ pub struct Plan {
     /// Rest between two runs.
     pub pause: Duration,
     pub seed: u64,
+    /// Requests a second of open loops; without it half of what Ringmill answers in the same round.
+    pub rate: Option<f64>,
     pub label: String,
     pub out: PathBuf,
+    suite: Suite,
     baseline: Option<String>,
 }
+
+/// The name of the server that all of this is about.
+pub const OURS: &str = "ringmill";
 
 impl Plan {
     /// `None` when the cases shall only be listed, or none was chosen.
@@ -36,8 +43,17 @@ impl Plan {
         let only: Vec<String> = iter::from_fn(|| args.text("--only")).collect();
         let with: Vec<String> = iter::from_fn(|| args.text("--with")).collect();
         let added: Vec<String> = iter::from_fn(|| args.text("--contender")).collect();
-        let chosen =
-            |case: &&Case| only.is_empty() || only.iter().any(|part| case.name.contains(part.as_str()));
+        let word = args.parse("--suite", Suite::Floor.word().to_string());
+        let suite = [Suite::Floor, Suite::Peers].into_iter().find(|suite| suite.word() == word);
+        let suite = suite.unwrap_or_else(|| quit(&format!("--suite {word}: floor or peers")));
+        let named =
+            |case: &Case| only.is_empty() || only.iter().any(|part| case.name.contains(part.as_str()));
+        let chosen = |case: &&Case| (list || case.suite == suite) && named(case);
+        let label = match suite {
+            Suite::Floor => format!("{}-side-by-side", machine::day()),
+            Suite::Peers => format!("{}-peers", machine::short_name()),
+        };
+        let label = args.text("--label").map_or(label, |word| format!("{}-{word}", machine::day()));
         let mut plan = Self {
             bench: read_bench(&mut args, quick),
             cases: CASES.iter().filter(chosen).collect(),
@@ -46,7 +62,11 @@ impl Plan {
             rounds: args.parse("--rounds", if quick { 2 } else { 7 }),
             pause: Duration::from_millis(args.parse("--pause-ms", 20)),
             seed: args.parse("--seed", clock_seed()),
-            label: args.parse("--label", "side-by-side".to_string()),
+            rate: args
+                .text("--rate")
+                .map(|text| text.parse().unwrap_or_else(|_| quit("--rate: requests a second, a number"))),
+            label,
+            suite,
             out: args.parse("--out", here().join("../results")),
             baseline: args.text("--baseline"),
         };
@@ -64,7 +84,18 @@ impl Plan {
 
     /// Whom the others of this case are held against.
     pub fn baseline(&self, case: &Case) -> &str {
-        self.baseline.as_deref().unwrap_or(case.kind.baseline())
+        let usual = if case.suite == Suite::Peers { OURS } else { case.kind.baseline() };
+        self.baseline.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether the peers are measured: with targets and a page.
+    pub fn has_page(&self) -> bool {
+        self.suite == Suite::Peers
+    }
+
+    /// Ringmill as it serves a case, if it takes part.
+    pub fn ours(&self, case: &Case) -> Option<&Contender> {
+        self.contenders.iter().find(|one| one.name == OURS && one.takes_part(case))
     }
 
     /// Empty columns of those who take part in a case.
@@ -90,7 +121,7 @@ fn read_bench(args: &mut Args, quick: bool) -> Bench {
     Bench {
         peers: args.parse("--peers", peers),
         ringmill: args.parse("--ringmill", ringmill),
-        nginx_conf: here().join("../peers/nginx.conf"),
+        confs: here().join("../peers"),
         floor: own,
         seconds: args.parse("--seconds", if quick { 0.6 } else { 1.5 }),
         warmup_ms: args.parse("--warmup-ms", if quick { 200 } else { 300 }),

@@ -1,166 +1,195 @@
-//! Figures out of runs: windows pooled, ratios paired by round, Markdown and JSON out of both.
+//! A case as a table: for people in Markdown, for programs in JSON. The page shows the same cells.
+//!
+//! Never decides what is good: figures stand side by side, and ratios are against the baseline.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::cases::Case;
-use crate::contenders::Contender;
+use crate::cases::{Case, IDLE_FEW, IDLE_MANY, Load, Spin};
+use crate::figures::{Column, Measure, Range, Ratio, number, quantile};
 use crate::run::Run;
 
-/// All runs of one contender in one case, in the order of the rounds.
-pub struct Column {
-    pub contender: Contender,
-    /// `None` where a run failed.
-    pub runs: Vec<Option<Run>>,
+/// Names of columns, and rows of cells.
+pub struct Table {
+    pub names: Vec<String>,
+    pub rows: Vec<Vec<String>>,
 }
 
-/// One number over the rounds.
-#[derive(Clone, Copy)]
-struct Range {
-    low: f64,
-    median: f64,
-    high: f64,
-}
-
-impl Range {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
-        let (low, high) = (*sorted.first()?, *sorted.last()?);
-        let median = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
-        Some(Self { low, median, high })
-    }
-
-    fn json(self) -> Value {
-        json!({ "low": self.low, "median": self.median, "high": self.high })
-    }
-}
-
-/// What the table shows of one contender in one case.
-struct Figures {
-    rate_p10: f64,
-    rate_median: f64,
-    rate_p90: f64,
-    rate_ratio: Option<Range>,
-    cpu_ns: Option<Range>,
-    cpu_ratio: Option<Range>,
-    p50_us: Option<Range>,
-    p99_us: Option<Range>,
-    p999_us: Option<Range>,
-    tail: Option<Range>,
-    enters: Option<Range>,
-    copied: Option<Range>,
-    server_busy: Option<Range>,
-    client_busy: Option<Range>,
-    foreign: Option<Range>,
-    rss_peak_kib: u64,
-    start_ms: Option<Range>,
-}
-
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    match sorted.len() {
-        0 => f64::NAN,
-        count => sorted[((count - 1) as f64 * q).round() as usize],
-    }
-}
-
-/// Messages a second in each window of one run, sorted.
-fn rates(run: &Run) -> Vec<f64> {
-    let per_second = 1000.0 / run.client["window_ms"].as_f64().unwrap_or(100.0);
-    let windows = run.client["windows"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut rates: Vec<f64> =
-        windows.iter().filter_map(Value::as_f64).map(|count| count * per_second).collect();
-    rates.sort_by(f64::total_cmp);
-    rates
-}
-
-fn number(run: &Run, name: &str) -> f64 {
-    run.client[name].as_f64().unwrap_or(f64::NAN)
-}
-
-fn cpu_ns(run: &Run) -> f64 {
-    number(run, "server_cpu_ns") / number(run, "messages")
-}
-
-impl Column {
-    fn over(&self, value: impl Fn(&Run) -> f64) -> Option<Range> {
-        Range::of(self.runs.iter().flatten().map(value))
-    }
-
-    /// This contender's value over the baseline's of the same round.
-    fn against(&self, baseline: Option<&Self>, value: impl Fn(&Run) -> f64) -> Option<Range> {
-        let pairs = self.runs.iter().zip(&baseline?.runs);
-        Range::of(pairs.filter_map(|(ours, theirs)| Some(value(ours.as_ref()?) / value(theirs.as_ref()?))))
-    }
-
-    fn figures(&self, case: &Case, baseline: Option<&Self>) -> Figures {
-        let mut pooled: Vec<f64> = self.runs.iter().flatten().flat_map(rates).collect();
-        pooled.sort_by(f64::total_cmp);
-        let best = |run: &Run| quantile(&rates(run), 0.9);
-        let total = |run: &Run, name: &str| run.totals[name].as_f64().unwrap_or(f64::NAN);
-        Figures {
-            rate_p10: quantile(&pooled, 0.1),
-            rate_median: quantile(&pooled, 0.5),
-            rate_p90: quantile(&pooled, 0.9),
-            rate_ratio: self.against(baseline, best),
-            cpu_ns: self.over(cpu_ns),
-            cpu_ratio: self.against(baseline, cpu_ns),
-            p50_us: self.over(|run| number(run, "latency_ns_p50") / 1e3),
-            p99_us: self.over(|run| number(run, "latency_ns_p99") / 1e3),
-            p999_us: self.over(|run| number(run, "latency_ns_p999") / 1e3),
-            tail: self.over(|run| number(run, "latency_ns_p99") / number(run, "latency_ns_p50")),
-            enters: self.over(|run| total(run, "enters") / number(run, "messages_ever")),
-            copied: self.over(|run| {
-                total(run, "bytes_copied") / (number(run, "messages_ever") * f64::from(case.bytes.max(1)))
-            }),
-            server_busy: self.over(|run| number(run, "server_cpu_ns") / number(run, "measured_ns")),
-            client_busy: self.over(|run| number(run, "client_cpu_ns") / number(run, "measured_ns")),
-            foreign: self.over(Run::foreign_share),
-            rss_peak_kib: self.runs.iter().flatten().map(|run| run.rss_peak_kib).max().unwrap_or(0),
-            start_ms: self.over(|run| run.start_us as f64 / 1e3),
-        }
-    }
+/// What a case does, in words.
+pub fn words(case: &Case) -> String {
+    let (connections, depth) = (case.connections, case.depth);
+    let size = if case.bytes > 0 { format!(", {} B", case.bytes) } else { String::new() };
+    let spin = match case.spin {
+        Spin::Nobody => "",
+        Spin::Everybody => ", both sides spin",
+        Spin::WhoCan => ", the client spins and so do servers that can",
+    };
+    let cores = if case.cores > 1 { ", server and client on both cores" } else { "" };
+    let load = match case.load {
+        Load::Closed => String::new(),
+        Load::Churn(requests) => format!(", a new connection after every {requests} requests (ringmill-load, closed loop)"),
+        Load::Open => ", Poisson arrivals at the same rate for all: half of what Ringmill answers to ringmill-load in the \
+                       same round, or what --rate says"
+            .to_string(),
+        Load::Capacity => ", ringmill-load, closed loop".to_string(),
+        Load::Idle => return format!("memory with {IDLE_FEW} and {IDLE_MANY} idle connections, each of which was answered once"),
+    };
+    format!("{connections} connections, depth {depth}{size}{spin}{cores}{load}")
 }
 
 /// The table of one case.
-pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String {
+pub fn table(case: &Case, columns: &[Column], baseline_name: &str) -> Table {
     let baseline = columns.iter().find(|column| column.contender.name == baseline_name);
-    let (connections, depth) = (case.connections, case.depth);
-    let size = if case.bytes > 0 { format!(", {} B", case.bytes) } else { String::new() };
-    let spin = if case.spin { ", both sides spin" } else { "" };
-    let mut text = format!("### {}\n\n{connections} connections, depth {depth}{size}{spin}; ", case.name);
-    let _ = writeln!(text, "ratios are against `{baseline_name}`.\n");
-    text.push_str(
-        "| contender | messages/s p90 (median, p10) | of baseline | CPU ns/message | of baseline | p50 us | p99 us | p99.9 us \
-         | p99/p50 | enters/message | copied B/B | server, client, others busy | RSS MiB | start ms |\n",
-    );
-    text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
-    for column in columns {
-        let figures = column.figures(case, baseline);
-        let _ = writeln!(
-            text,
-            "| {} | {} ({}, {}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {}, {}, {} | {:.1} | {} |",
-            column.contender.name,
-            rate(figures.rate_p90),
-            rate(figures.rate_median),
-            rate(figures.rate_p10),
-            ratio(figures.rate_ratio),
-            plain(figures.cpu_ns, 0),
-            ratio(figures.cpu_ratio),
-            plain(figures.p50_us, 1),
-            ranged(figures.p99_us, 1),
-            plain(figures.p999_us, 0),
-            plain(figures.tail, 2),
-            plain(figures.enters, 3),
-            plain(figures.copied, 3),
-            plain(figures.server_busy, 2),
-            plain(figures.client_busy, 2),
-            plain(figures.foreign, 2),
-            figures.rss_peak_kib as f64 / 1024.0,
-            plain(figures.start_ms, 1),
-        );
-    }
+    let (names, row): (&[&str], Row) = match case.load {
+        Load::Closed => (CLOSED, closed_row),
+        Load::Churn(_) | Load::Open | Load::Capacity => (GENERATED, generated_row),
+        Load::Idle => (IDLE, idle_row),
+    };
+    let names = std::iter::once("contender").chain(names.iter().copied()).map(str::to_string).collect();
+    let rows = columns.iter().map(|column| {
+        let mut cells = vec![column.contender.name.clone()];
+        cells.extend(row(case, column, baseline));
+        cells
+    });
+    Table { names, rows: rows.collect() }
+}
+
+/// The cells of a contender behind its name, beside the baseline.
+type Row = fn(&Case, &Column, Option<&Column>) -> Vec<String>;
+
+const CLOSED: &[&str] = &[
+    "messages/s p90 (median, p10)",
+    "of baseline",
+    "CPU ns/message",
+    "of baseline",
+    "p50 us",
+    "p99 us",
+    "p99.9 us",
+    "p99/p50",
+    "enters/message",
+    "copied B/B",
+    "server, client, others busy",
+    "RSS MiB",
+    "start ms",
+];
+
+fn closed_row(case: &Case, column: &Column, baseline: Option<&Column>) -> Vec<String> {
+    let total = |run: &Run, name: &str| run.totals[name].as_f64().unwrap_or(f64::NAN);
+    let messages = |run: &Run| number(run, "messages_ever");
+    let mut cells = rates_and_cpu(column, baseline);
+    cells.extend([
+        plain(us(column, Measure::P50), 1),
+        ranged(us(column, Measure::P99), 1),
+        plain(us(column, Measure::P999), 0),
+        plain(column.over(tail), 2),
+        plain(column.over(|run| total(run, "enters") / messages(run)), 3),
+        plain(
+            column.over(|run| total(run, "bytes_copied") / (messages(run) * f64::from(case.bytes.max(1)))),
+            3,
+        ),
+        busy(column),
+        format!("{:.1}", rss_peak_kib(column) as f64 / 1024.0),
+        plain(column.over(|run| run.start_us as f64 / 1e3), 1),
+    ]);
+    cells
+}
+
+const GENERATED: &[&str] = &[
+    "requests/s p90 (median, p10)",
+    "of baseline",
+    "CPU ns/request",
+    "of baseline",
+    "asked/s",
+    "p50 us",
+    "p99 us",
+    "p99 of baseline",
+    "p99.9 us",
+    "p99.9 of baseline",
+    "send lag p99 us",
+    "server, client, others busy",
+    "RSS MiB",
+];
+
+fn generated_row(_: &Case, column: &Column, baseline: Option<&Column>) -> Vec<String> {
+    let mut cells = rates_and_cpu(column, baseline);
+    let against = |measure: Measure| ratio(column.against(baseline, |run| measure.of(run)));
+    cells.extend([
+        column.over(|run| number(run, "asked_per_s")).map_or("-".to_string(), |range| rate(range.median)),
+        plain(us(column, Measure::P50), 1),
+        ranged(us(column, Measure::P99), 1),
+        against(Measure::P99),
+        ranged(us(column, Measure::P999), 0),
+        against(Measure::P999),
+        plain(column.over(|run| number(run, "send_lag_ns_p99") / 1e3), 1),
+        busy(column),
+        format!("{:.1}", rss_peak_kib(column) as f64 / 1024.0),
+    ]);
+    cells
+}
+
+const IDLE: &[&str] = &[
+    "bytes a connection",
+    "of baseline",
+    "MiB with many",
+    "of baseline",
+    "MiB with few",
+    "MiB with none",
+    "start ms",
+];
+
+fn idle_row(_: &Case, column: &Column, baseline: Option<&Column>) -> Vec<String> {
+    let mib = |name: &'static str| column.over(move |run| number(run, name) / 1024.0);
+    let against = |measure: Measure| ratio(column.against(baseline, |run| measure.of(run)));
+    vec![
+        ranged(column.over(|run| Measure::MemoryEach.of(run)), 0),
+        against(Measure::MemoryEach),
+        ranged(mib("memory_kib_many"), 1),
+        against(Measure::MemoryMany),
+        plain(mib("memory_kib_few"), 1),
+        plain(mib("memory_kib_none"), 1),
+        plain(column.over(|run| run.start_us as f64 / 1e3), 1),
+    ]
+}
+
+fn rates_and_cpu(column: &Column, baseline: Option<&Column>) -> Vec<String> {
+    let pooled = column.pooled_rates();
+    let [p90, median, p10] = [0.9, 0.5, 0.1].map(|q| rate(quantile(&pooled, q)));
+    vec![
+        format!("{p90} ({median}, {p10})"),
+        ratio(column.against(baseline, |run| Measure::Rate.of(run))),
+        plain(column.over(|run| Measure::CpuNs.of(run)), 0),
+        ratio(column.against(baseline, |run| Measure::CpuNs.of(run))),
+    ]
+}
+
+fn us(column: &Column, measure: Measure) -> Option<Range> {
+    column.over(|run| measure.of(run) / 1e3)
+}
+
+fn tail(run: &Run) -> f64 {
+    Measure::P99.of(run) / Measure::P50.of(run)
+}
+
+fn busy(column: &Column) -> String {
+    let share =
+        |name: &'static str| plain(column.over(|run| number(run, name) / number(run, "measured_ns")), 2);
+    let foreign = plain(column.over(Run::foreign_share), 2);
+    format!("{}, {}, {foreign}", share("server_cpu_ns"), share("client_cpu_ns"))
+}
+
+fn rss_peak_kib(column: &Column) -> u64 {
+    column.runs.iter().flatten().map(|run| run.rss_peak_kib).max().unwrap_or(0)
+}
+
+/// With its heading.
+pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String {
+    let mut text = format!("### {}\n\n{}; ratios are against `{baseline_name}`.\n\n", case.name, words(case));
+    let Table { names, rows } = table(case, columns, baseline_name);
+    let _ = writeln!(text, "| {} |\n|{}", names.join(" | "), "---|".repeat(names.len()));
+    rows.iter().for_each(|cells| {
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    });
     text
 }
 
@@ -168,8 +197,12 @@ pub fn markdown(case: &Case, columns: &[Column], baseline_name: &str) -> String 
 pub fn json(case: &Case, columns: &[Column], baseline_name: &str) -> Value {
     let baseline = columns.iter().find(|column| column.contender.name == baseline_name);
     let entries = columns.iter().map(|column| {
-        let figures = column.figures(case, baseline);
+        let pooled = column.pooled_rates();
         let range = |range: Option<Range>| range.map_or(Value::Null, Range::json);
+        let over = |measure: Measure| range(column.over(|run| measure.of(run)));
+        let against = |measure: Measure| {
+            column.against(baseline, |run| measure.of(run)).map_or(Value::Null, Ratio::json)
+        };
         let runs = column.runs.iter().map(|run| match run {
             None => Value::Null,
             Some(run) => {
@@ -180,19 +213,24 @@ pub fn json(case: &Case, columns: &[Column], baseline_name: &str) -> Value {
         json!({
             "contender": column.contender.name,
             "command": column.contender.command,
-            "rate_p10": figures.rate_p10,
-            "rate_median": figures.rate_median,
-            "rate_p90": figures.rate_p90,
-            "rate_ratio": range(figures.rate_ratio),
-            "cpu_ns": range(figures.cpu_ns),
-            "cpu_ratio": range(figures.cpu_ratio),
-            "latency_us_p50": range(figures.p50_us),
-            "latency_us_p99": range(figures.p99_us),
-            "latency_us_p999": range(figures.p999_us),
-            "p99_over_p50": range(figures.tail),
-            "enters_per_message": range(figures.enters),
-            "copied_per_byte": range(figures.copied),
-            "rss_peak_kib": figures.rss_peak_kib,
+            "configured": column.contender.configured,
+            "rate_p10": quantile(&pooled, 0.1),
+            "rate_median": quantile(&pooled, 0.5),
+            "rate_p90": quantile(&pooled, 0.9),
+            "rate_ratio": against(Measure::Rate),
+            "cpu_ns": over(Measure::CpuNs),
+            "cpu_ratio": against(Measure::CpuNs),
+            "latency_us_p50": range(us(column, Measure::P50)),
+            "latency_us_p99": range(us(column, Measure::P99)),
+            "latency_us_p999": range(us(column, Measure::P999)),
+            "latency_p50_ratio": against(Measure::P50),
+            "latency_p99_ratio": against(Measure::P99),
+            "latency_p999_ratio": against(Measure::P999),
+            "p99_over_p50": range(column.over(tail)),
+            "memory_bytes_each": over(Measure::MemoryEach),
+            "memory_kib_many": over(Measure::MemoryMany),
+            "memory_each_ratio": against(Measure::MemoryEach),
+            "rss_peak_kib": rss_peak_kib(column),
             "runs": runs.collect::<Vec<_>>(),
         })
     });
@@ -201,14 +239,20 @@ pub fn json(case: &Case, columns: &[Column], baseline_name: &str) -> Value {
         "connections": case.connections,
         "depth": case.depth,
         "bytes": case.bytes,
-        "spin": case.spin,
+        "spin": case.spin != Spin::Nobody,
+        "cores": case.cores,
+        "words": words(case),
         "baseline": baseline_name,
         "contenders": entries.collect::<Vec<_>>(),
     })
 }
 
 fn rate(value: f64) -> String {
-    if value >= 1e6 { format!("{:.2}M", value / 1e6) } else { format!("{:.1}k", value / 1e3) }
+    match value {
+        none if !none.is_finite() => "-".to_string(),
+        many if many >= 1e6 => format!("{:.2}M", many / 1e6),
+        few => format!("{:.1}k", few / 1e3),
+    }
 }
 
 fn plain(range: Option<Range>, digits: usize) -> String {
@@ -221,6 +265,13 @@ fn ranged(range: Option<Range>, digits: usize) -> String {
     range.map_or("-".to_string(), show)
 }
 
-fn ratio(range: Option<Range>) -> String {
-    ranged(range, 3)
+/// Median, lowest to highest, and where enough rounds carry it the interval of 95 %.
+pub fn ratio(ratio: Option<Ratio>) -> String {
+    let interval =
+        |ratio: Ratio| ratio.ci95.map_or(String::new(), |[low, high]| format!("; 95 % {low:.3}..{high:.3}"));
+    let show = |ratio: Ratio| {
+        let Range { low, median, high } = ratio.range;
+        format!("{median:.3} ({low:.3}..{high:.3}{})", interval(ratio))
+    };
+    ratio.map_or("-".to_string(), show)
 }
