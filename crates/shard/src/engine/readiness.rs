@@ -296,6 +296,8 @@ impl<S: Service, W: Watch> Readiness<S, W> {
                 Taken::Bytes => {
                     self.seat.received(leg, &mut pieces, &mut self.sockets);
                     pieces.clear();
+                    self.seat.flush_now(leg, &mut self.sockets);
+                    self.tell();
                 }
                 Taken::Nothing => break,
                 Taken::Eof => {

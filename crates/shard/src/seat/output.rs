@@ -129,6 +129,14 @@ impl<S: Service> Seat<S> {
         }
     }
 
+    /// Flushes a leg before the end of the turn, where a send costs a call of its own anyway: what was just received is still in
+    /// the core's cache, and its buffer comes back for the next leg.
+    pub(crate) fn flush_now<P: Port>(&mut self, leg: Key, port: &mut P) {
+        if self.pushed < TURN_BYTES_MAX && self.sends < self.limits.turn_sends && self.queued(leg) > 0 {
+            self.flush(leg, port);
+        }
+    }
+
     fn queued(&self, leg: Key) -> usize {
         self.desk.conns.get(leg).and_then(|conn| conn.out.as_ref()).map_or(0, |out| out.queued())
     }
