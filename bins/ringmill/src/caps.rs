@@ -2,8 +2,9 @@
 //!
 //! Asks and shows; changes nothing. The advice is a pure function of the answers.
 
+use linux::cpu;
 use linux::limits::{self, IoUringSwitch};
-use linux::{cpu, ring};
+use linux::ring::{self, Factors};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -40,6 +41,8 @@ struct IoUring {
     /// Features that are there beyond the tier.
     present: Vec<&'static str>,
     missing: Vec<Missing>,
+    /// Words of `--ring` that this kernel gives.
+    factors: Vec<&'static str>,
     /// Who may have a ring by the sysctl kernel.io_uring_disabled.
     allowed_to: &'static str,
     #[serde(skip)]
@@ -124,6 +127,9 @@ impl Caps {
         if !io_uring.present.is_empty() {
             rows.push(("features", io_uring.present.join(", ")));
         }
+        if !io_uring.factors.is_empty() {
+            rows.push(("for --ring", io_uring.factors.join(", ")));
+        }
         rows.extend(
             io_uring
                 .missing
@@ -197,7 +203,7 @@ impl IoUring {
             IoUringSwitch::Group => "root and kernel.io_uring_group (kernel.io_uring_disabled=1)",
             IoUringSwitch::Nobody => "nobody (kernel.io_uring_disabled=2)",
         };
-        match ring::probe() {
+        match ring::probe(&Factors::BEST) {
             Ok(features) => {
                 let missing = features.missing.iter();
                 let missing = missing
@@ -207,6 +213,10 @@ impl IoUring {
                     refused: None,
                     present: features.present,
                     missing: missing.collect(),
+                    factors: Factors::each()
+                        .filter(|(_, factors)| ring::probe(factors).is_ok())
+                        .map(|(word, _)| word)
+                        .collect(),
                     allowed_to,
                     cure: None,
                 }
@@ -216,6 +226,7 @@ impl IoUring {
                 refused: Some(error.to_string()),
                 present: Vec::new(),
                 missing: Vec::new(),
+                factors: Vec::new(),
                 allowed_to,
                 cure: error.cure(),
             },
@@ -238,6 +249,7 @@ mod tests {
                 refused: None,
                 present: vec!["recv multishot"],
                 missing: Vec::new(),
+                factors: vec!["inc=on"],
                 allowed_to: "everybody",
                 cure: None,
             },

@@ -11,6 +11,8 @@ use std::time::Duration;
 use linux::cpu::{CoresSpec, Shards};
 use linux::net::Arrival;
 use linux::pool;
+use linux::ring::Factors;
+use shard::engine::Engine;
 use shard::plan::ZeroCopy;
 
 use crate::engine::Choice;
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) huge_pages: bool,
     pub(crate) zero_copy: ZeroCopyBytes,
     pub(crate) spin_us: u64,
+    pub(crate) ring: Factors,
     pub(crate) idle_timeout_ms: u64,
     pub(crate) drain_ms: u64,
     pub(crate) report: Option<PathBuf>,
@@ -61,6 +64,7 @@ impl Default for Config {
             huge_pages: plan.pool.huge_pages,
             zero_copy: ZeroCopyBytes(plan.zero_copy),
             spin_us: plan.spin.as_micros() as u64,
+            ring: plan.ring,
             idle_timeout_ms: plan.idle.map_or(0, |idle| idle.as_millis() as u64),
             drain_ms: plan.drain.as_millis() as u64,
             report: None,
@@ -75,6 +79,11 @@ impl Config {
             return Err(
                 Failure::usage("there is nothing to listen on").cure("`--listen http://127.0.0.1:8080`")
             );
+        }
+        if self.ring != Factors::BEST && self.engine() != Choice::Only(Engine::Uring) {
+            let what =
+                format!("`--ring {}` is about rings, and `--engine {}` has none", self.ring, self.engine);
+            return Err(Failure::usage(what).cure("`--engine uring`, or no --ring"));
         }
         for (index, url) in self.listen.iter().enumerate() {
             self.check_public(url)?;
@@ -100,6 +109,14 @@ impl Config {
             return Err(Failure::usage(format!("{url} {what}")).cure(cure));
         }
         Ok(())
+    }
+
+    /// The engine that is asked for. Who asks for something of its ring is served by no other.
+    pub(crate) fn engine(&self) -> Choice {
+        match self.engine {
+            Choice::Auto if self.ring != Factors::BEST => Choice::Only(Engine::Uring),
+            choice => choice,
+        }
     }
 
     /// The receive buffers of a shard, as the engine wants them.
@@ -275,6 +292,20 @@ mod tests {
             Config { admin_public: true, udp_echo_public: true, ..serving(&[url]) }.check().expect("told to");
         }
         serving(&["http://*:1", "echo://*:2"]).check().expect("these may be public");
+    }
+
+    #[test]
+    fn words_for_the_ring_ask_for_an_engine_that_has_one() {
+        let ring = "bundles=off".parse().expect("a word");
+        let with = |engine| Config { engine, ring, ..Config::default() };
+        assert_eq!(with(Choice::Auto).engine(), Choice::Only(Engine::Uring));
+        with(Choice::Only(Engine::Uring)).check().expect("it has one");
+        let failure = with(Choice::Only(Engine::Epoll)).check().expect_err("it has none").to_string();
+        assert!(
+            failure.contains("`--ring bundles=off`") && failure.contains("`--engine epoll`"),
+            "{failure}"
+        );
+        Config { engine: Choice::Only(Engine::Epoll), ..Config::default() }.check().expect("nothing asked");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use linux::ring::{self, RingError};
+use linux::ring::{self, Factors, RingError};
 use shard::engine::Engine;
 
 /// What was asked for.
@@ -31,7 +31,7 @@ pub(crate) struct Serving {
 pub(crate) fn choose(choice: Choice) -> Serving {
     let refusal = match choice {
         Choice::Only(engine) => return Serving { engine, instead: None },
-        Choice::Auto => ring::probe().err().filter(RingError::is_refusal),
+        Choice::Auto => ring::probe(&Factors::BEST).err().filter(RingError::is_refusal),
     };
     match refusal {
         None => Serving { engine: Engine::Uring, instead: None },

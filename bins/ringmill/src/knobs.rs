@@ -257,6 +257,18 @@ pub(crate) const KNOBS: &[Knob] = &[
         field: |config| Field::Number(&mut config.spin_us, 0..=1_000_000),
     },
     Knob {
+        name: "ring",
+        value: "WORDS",
+        what: "For experiments: how rings differ from those that measured best. default, or words with commas between: \
+               sqarray=on, tier=coop, tier=plain, sqpoll=on, ring-fd=off, direct=off, fixed=off, bundles=off, inc=on, \
+               poll-first=off, min-wait-us=N",
+        why: "Each leaves out, or takes in, one thing of io_uring, and is refused where it cannot be had. sqarray=on, \
+              tier=coop, tier=plain and sqpoll=on are rungs of one ladder, the next one lower each; sqpoll=on takes \
+              bundles=off too, inc=on serves no datagrams. `ringmill caps` says which this kernel gives, \
+              docs/decisions/0008-ring-factors.md what each is.",
+        field: |config| Field::Word(&mut config.ring),
+    },
+    Knob {
         name: "idle-timeout-ms",
         value: "N",
         what: "Close connections on which nothing moved for so long; 0 is never",

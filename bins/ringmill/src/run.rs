@@ -39,10 +39,10 @@ pub(crate) fn check(config: &Config) -> Result<String, Failure> {
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::nofile()?.hard)?;
     memory::check(config, choice.cores.len())?;
-    let serving = engine::choose(config.engine);
+    let serving = engine::choose(config.engine());
     serving.engine.check(&plan(config, &choice))?;
     if serving.engine == Engine::Uring {
-        ring::probe().map_err(EngineError::from)?;
+        ring::probe(&config.ring).map_err(EngineError::from)?;
     }
     let listeners = table::counted(config.listen.len(), "listener");
     let shards = table::counted(choice.cores.len(), "shard");
@@ -60,7 +60,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     loops::check(&config.listen, is_ours)?;
     check_descriptors(config, choice.cores.len(), limits::raise_nofile()?.soft)?;
     memory::check(config, choice.cores.len())?;
-    let serving = engine::choose(config.engine);
+    let serving = engine::choose(config.engine());
     let running = start(config, &choice, &serving)?;
     announce(config, &choice, &serving, &running);
     let mut manager = Manager::default();
@@ -94,6 +94,7 @@ fn plan(config: &Config, choice: &Choice) -> Plan {
         pool: config.pool(),
         spin: Duration::from_micros(config.spin_us),
         zero_copy: config.zero_copy.0,
+        ring: config.ring,
         idle: config.idle(),
         drain: Duration::from_millis(config.drain_ms),
         ..Plan::default()
@@ -166,6 +167,7 @@ fn announce(config: &Config, choice: &Choice, serving: &Serving, running: &Runni
         addresses: running.addresses(),
         engine: serving.engine,
         seats: running.seats(),
+        factors: config.ring,
         datagram_max: config.recv_buffers.datagram_max(),
         connections_max: config.connections_max as usize,
         notes: &notes,

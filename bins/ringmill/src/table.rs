@@ -5,6 +5,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 
+use linux::ring::Factors;
 use shard::engine::Engine;
 use shard::plan::SeatInfo;
 
@@ -21,6 +22,8 @@ pub(crate) struct Start<'a> {
     pub(crate) engine: Engine,
     /// What each shard got.
     pub(crate) seats: &'a [SeatInfo],
+    /// How the rings were asked to differ from the best ones.
+    pub(crate) factors: Factors,
     /// The longest datagram that fits a receive buffer.
     pub(crate) datagram_max: u32,
     /// The bound on connections that was asked for.
@@ -58,7 +61,8 @@ impl Start<'_> {
         for (index, seat) in self.seats.iter().enumerate() {
             let Some(ring) = &seat.ring else { continue };
             let missing = ring.missing.iter().map(|(name, why)| format!("missing  {name}: {why}"));
-            for line in std::iter::once(format!("ring     {}", ring.tier)).chain(missing) {
+            let factors = (self.factors != Factors::BEST).then(|| format!("factors  {}", self.factors));
+            for line in std::iter::once(format!("ring     {}", ring.tier)).chain(factors).chain(missing) {
                 if index == 0 {
                     lines.push(line);
                 } else if !lines.contains(&line) {

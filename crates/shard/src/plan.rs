@@ -2,7 +2,7 @@
 
 use crate::meter::{Board, Snapshot};
 use linux::console::Failure;
-use linux::ring::{Features, Tier};
+use linux::ring::{Factors, Features};
 use linux::wake::Parker;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -43,8 +43,8 @@ pub struct Plan {
     /// Most bytes of output that one leg queues. Peers that read slowly share 64 MiB a seat, their unread input counted:
     /// beyond it each of them queues no more than 16 KiB, until it has read what was sent.
     pub out_max: usize,
-    /// The rung of the ring's ladder to begin at: lower ones measure or test an older kernel's way.
-    pub highest_tier: Tier,
+    /// How the rings of the io_uring engine differ from what measured best: for experiments and tests.
+    pub ring: Factors,
 }
 
 impl Default for Plan {
@@ -63,7 +63,7 @@ impl Default for Plan {
             idle: None,
             drain: Duration::from_secs(10),
             out_max: 256 * 1024,
-            highest_tier: Tier::Defer,
+            ring: Factors::default(),
         }
     }
 }

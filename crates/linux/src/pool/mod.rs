@@ -2,13 +2,16 @@
 //!
 //! A pool belongs to one thread and is shared inside it by reference count. Each part is in exactly one of two hands:
 //! the kernel's (it stands in the provided-buffer ring and may be written at any moment) or ours (one or more [`Lease`]s
-//! read it, nobody writes). It changes hands twice a round: a completion names it, the last lease of it is dropped.
+//! read it, nobody writes). It changes hands twice a round: a completion names it, the last lease of it is dropped. A pool whose
+//! buffers the kernel fills bit by bit is the same by the byte: what a completion reported is ours, the rest is still the
+//! kernel's, and the buffer goes back when all of it was reported and no lease of any part is left.
 
 mod arena;
 mod bufring;
 mod chunk;
 mod gather;
 mod lease;
+mod progress;
 
 pub use arena::Arena;
 pub use chunk::{Chunk, Scratch};
@@ -16,7 +19,8 @@ pub use gather::Gather;
 pub use lease::Lease;
 
 use bufring::BufRing;
-use std::cell::{Cell, RefCell};
+use progress::Progress;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 
@@ -55,6 +59,8 @@ struct Inner {
     ring: RefCell<BufRing>,
     /// A kernel ring reads `ring`; only completions may take buffers out of it then.
     kernel: Cell<bool>,
+    /// How far the kernel has come in each buffer, where it fills them bit by bit.
+    progress: OnceCell<Progress>,
 }
 
 impl Pool {
@@ -86,6 +92,7 @@ impl Pool {
             returned: RefCell::new(Vec::with_capacity(usize::from(plan.count))),
             ring: RefCell::new(ring),
             kernel: Cell::new(false),
+            progress: OnceCell::new(),
         })))
     }
 
@@ -149,7 +156,7 @@ impl Pool {
         let index = self.0.ring.borrow_mut().take_first()?;
         let len = bytes.len().min(self.0.bytes as usize);
         self.0.arena.write(usize::from(index) * self.0.bytes as usize, &bytes[..len]);
-        Some(self.lease(index, len as u32))
+        Some(self.lease(index, 0, len as u32))
     }
 
     /// Takes a free buffer, the one that came back last if there is one: it is the likeliest to be in the core's cache.
@@ -174,7 +181,7 @@ impl Pool {
 
     /// Lends a buffer that was taken and whose first `len` bytes were written.
     pub(crate) fn filled(&self, taken: u16, len: u32) -> Lease {
-        self.lease(taken, len)
+        self.lease(taken, 0, len)
     }
 
     /// Lends the buffers of one receive completion, in the order of their bytes. `first` is the buffer the completion
@@ -186,8 +193,11 @@ impl Pool {
         loop {
             // A bundle's receive may be told a shorter buffer than we gave, and then goes on in the next one; the entry
             // holds the length that was used.
-            let part = left.min(self.0.ring.borrow().len_of(index));
-            each(self.lease(index, part));
+            let (from, part) = match self.0.progress.get() {
+                None => (0, left.min(self.0.ring.borrow().len_of(index))),
+                Some(progress) => progress.next(index, left),
+            };
+            each(self.lease(index, from, part));
             left -= part;
             if left == 0 {
                 return;
@@ -196,16 +206,20 @@ impl Pool {
         }
     }
 
-    /// Gives a buffer straight back that a completion named but put nothing into.
+    /// Gives a buffer straight back that a completion named but put nothing into. One that the kernel fills bit by bit it
+    /// has kept: it moves on by the bytes that it wrote, and these are none.
     pub(crate) fn give_back(&self, index: u16) {
-        drop(self.lease(index, 0));
+        if self.0.progress.get().is_none() {
+            drop(self.lease(index, 0, 0));
+        }
     }
 
-    /// Marks the pool as read by a kernel ring, for good, and shows where its ring stands.
+    /// Marks the pool as read by a kernel ring, for good, and shows where its ring stands. `incremental` if each receive
+    /// fills the next bytes of a buffer, else each has buffers for itself.
     ///
     /// Panics when a ring has or had it already (each would lend what the other writes to), when a buffer is lent, or
     /// when one was taken before: a kernel ring begins at entry 0 and would write to what stood there.
-    pub(crate) fn hand_to_kernel(&self) -> (u64, u16) {
+    pub(crate) fn hand_to_kernel(&self, incremental: bool) -> (u64, u16) {
         let ring = self.0.ring.borrow();
         assert!(!self.0.kernel.get(), "a pool serves one kernel ring, once");
         assert!(
@@ -213,6 +227,9 @@ impl Pool {
             "a pool is handed to a kernel ring before it is filled"
         );
         self.0.kernel.set(true);
+        if incremental {
+            self.0.progress.get_or_init(|| Progress::new(self.count(), self.0.bytes));
+        }
         (ring.address(), ring.entries())
     }
 
@@ -221,12 +238,13 @@ impl Pool {
         self.0.arena.range()
     }
 
-    fn lease(&self, index: u16, len: u32) -> Lease {
+    fn lease(&self, index: u16, from: u32, len: u32) -> Lease {
         let leases = &self.0.leases[usize::from(index)];
-        assert_eq!(leases.get(), 0, "buffer {index} was lent while a lease of it lives");
-        leases.set(1);
-        self.0.lent.set(self.0.lent.get() + 1);
-        Lease::new(self.clone(), index, 0, len)
+        let is_shared = from > 0 && self.0.progress.get().is_some();
+        assert!(leases.get() == 0 || is_shared, "buffer {index} was lent while a lease of it lives");
+        self.0.lent.set(self.0.lent.get() + u32::from(leases.get() == 0));
+        leases.set(leases.get() + 1);
+        Lease::new(self.clone(), index, from, len)
     }
 
     fn slice(&self, index: u16, from: u32, len: u32) -> &[u8] {
@@ -244,7 +262,9 @@ impl Pool {
         leases.set(leases.get() - 1);
         if leases.get() == 0 {
             self.0.lent.set(self.0.lent.get() - 1);
-            self.0.returned.borrow_mut().push(index);
+            if !self.0.progress.get().is_some_and(|progress| progress.is_begun(index)) {
+                self.0.returned.borrow_mut().push(index);
+            }
         }
     }
 }
@@ -302,12 +322,62 @@ mod tests {
         assert_eq!(seen, [(0, 1024), (1, 300), (2, 50)]);
     }
 
+    /// The pieces of one completion: buffer, place in it, length; kept for as long as the vector.
+    fn lent(pool: &Pool, first: u16, len: u32) -> Vec<Lease> {
+        let mut leases = Vec::new();
+        pool.lend(first, len, |lease| leases.push(lease));
+        leases
+    }
+
+    #[test]
+    fn a_buffer_filled_bit_by_bit_comes_back_when_it_is_full_and_no_part_of_it_is_read() {
+        let pool = pool(2);
+        pool.hand_to_kernel(true);
+        let places = |leases: &[Lease]| -> Vec<String> { leases.iter().map(|l| format!("{l:?}")).collect() };
+        let first = lent(&pool, 0, 100);
+        drop(lent(&pool, 0, 24));
+        let third = lent(&pool, 0, 900);
+        assert_eq!(
+            (places(&first), places(&third)),
+            (vec!["Lease(0: 0+100)".into()], vec!["Lease(0: 124+900)".into()])
+        );
+        drop(first);
+        assert_eq!((pool.lent(), pool.returned()), (1, 0));
+        drop(third);
+        assert_eq!((pool.lent(), pool.returned()), (0, 1));
+    }
+
+    #[test]
+    fn a_buffer_that_the_kernel_goes_on_with_stays_its_own_though_nobody_reads_it() {
+        let pool = pool(2);
+        pool.hand_to_kernel(true);
+        drop(lent(&pool, 0, 1000));
+        // An end of file names the buffer at hand and takes nothing of it.
+        pool.give_back(0);
+        assert_eq!((pool.lent(), pool.returned()), (0, 0));
+        drop(lent(&pool, 0, 24));
+        assert_eq!((pool.lent(), pool.returned()), (0, 1));
+    }
+
+    #[test]
+    fn a_bundle_begins_where_the_buffer_was_left_and_leaves_the_last_one_begun() {
+        let pool = pool(4);
+        pool.hand_to_kernel(true);
+        drop(lent(&pool, 0, 1000));
+        let bundle = lent(&pool, 0, 24 + 1024 + 7);
+        let lens: Vec<_> = bundle.iter().map(|lease| (lease.index(), lease.len())).collect();
+        assert_eq!(lens, [(0, 24), (1, 1024), (2, 7)]);
+        drop(bundle);
+        assert_eq!((pool.lent(), pool.returned()), (0, 2));
+        assert_eq!(lent(&pool, 2, 5)[0].index(), 2);
+    }
+
     #[test]
     #[should_panic(expected = "one kernel ring")]
     fn a_second_kernel_ring_on_a_pool_is_refused() {
         let pool = pool(2);
-        pool.hand_to_kernel();
-        pool.clone().hand_to_kernel();
+        pool.hand_to_kernel(false);
+        pool.clone().hand_to_kernel(false);
     }
 
     #[test]
@@ -315,7 +385,7 @@ mod tests {
     fn a_pool_that_lends_is_not_handed_to_a_kernel_ring() {
         let pool = pool(2);
         let _lease = pool.fill(b"mine");
-        pool.hand_to_kernel();
+        pool.hand_to_kernel(false);
     }
 
     #[test]
@@ -323,14 +393,14 @@ mod tests {
     fn a_pool_that_lent_is_not_handed_to_a_kernel_ring() {
         let pool = pool(2);
         drop(pool.fill(b"was mine"));
-        pool.hand_to_kernel();
+        pool.hand_to_kernel(false);
     }
 
     #[test]
     #[should_panic(expected = "by that ring alone")]
     fn nobody_else_publishes_to_a_kernel_ring() {
         let pool = pool(2);
-        pool.hand_to_kernel();
+        pool.hand_to_kernel(false);
         pool.publish();
     }
 

@@ -4,6 +4,7 @@
 
 use crate::pool::{Gather, Lease};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 /// Names what a submission was for. The engine chooses it; the ring hands it back unread.
 ///
@@ -67,6 +68,8 @@ pub enum With {
     Gather(Box<Gather>),
     /// A datagram.
     Datagram(Received),
+    /// The connection that was accepted into a descriptor of the process.
+    Descriptor(OwnedFd),
     /// The notification of a zero-copy send: the kernel has let go of the buffer.
     Notified {
         /// It had made a copy after all (`IORING_NOTIF_USAGE_ZC_COPIED`).

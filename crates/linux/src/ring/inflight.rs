@@ -22,6 +22,8 @@ pub(super) enum Held {
     Address(#[allow(dead_code, reason = "the kernel reads it")] Box<SockAddr>),
     /// The header that names the sizes of a multishot recvmsg.
     Header(#[allow(dead_code, reason = "the kernel reads it")] Box<libc::msghdr>),
+    /// Nothing: an accept into descriptors of the process, told by standing here.
+    Accept,
     /// The argument of a socket option.
     Linger(#[allow(dead_code, reason = "the kernel reads it")] Box<libc::linger>),
 }

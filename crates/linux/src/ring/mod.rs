@@ -5,11 +5,13 @@
 //! call. It knows no connections and takes no decisions.
 
 mod cqe;
+mod factors;
 mod inflight;
 mod setup;
 mod sqe;
 
 pub use cqe::{Completion, Received, Tag, With};
+pub use factors::Factors;
 pub use setup::{Features, RingError, Setup, Tier};
 pub use sqe::{Op, Sock};
 
@@ -24,7 +26,7 @@ use sqe::{CONTROL_BYTES, GROUP, NAME_BYTES, Sqe};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// The ring of one thread, with its pool registered.
@@ -67,29 +69,44 @@ impl Ring {
     /// pool was given to a ring before, or filled: what is lent by one would be written to by the other.
     pub fn new(setup: &Setup, pool: Pool) -> Result<Ring, RingError> {
         let (uring, tier) = setup::climb(setup)?;
+        let factors = setup.factors;
         let mut features = Features { tier, present: Vec::new(), missing: Vec::new() };
-        let registered = uring.submitter().register_ring_fd();
-        features
-            .note("registered ring descriptor", registered.map_err(|e| format!("{e}; Linux 5.18 has it")));
-        if setup.descriptors > 0 {
+        let asked = |word: &str| Err(format!("left out, as asked by {word}"));
+        let registered = match factors.ring_fd {
+            true => uring.submitter().register_ring_fd().map_err(|e| format!("{e}; Linux 5.18 has it")),
+            false => asked("ring-fd=off"),
+        };
+        features.note("registered ring descriptor", registered);
+        if !factors.direct {
+            features.note("direct descriptors", asked("direct=off"));
+        } else if setup.descriptors > 0 {
             uring.submitter().register_files_sparse(setup.descriptors).map_err(|e| {
                 RingError::from_io("the descriptor table", e, u64::from(setup.descriptors) * 16)
             })?;
             features.note("direct descriptors", Ok(()));
         }
-        let (address, entries) = pool.hand_to_kernel();
-        // SAFETY: the buffer ring is a live mapping of `entries` entries inside `pool`, which this ring keeps until the
-        // kernel's side is torn down (see `drop`).
-        unsafe { uring.submitter().register_buf_ring_with_flags(address, entries, GROUP, 0) }
-            .map_err(|e| RingError::from_io("the buffer ring", e, u64::from(entries) * 16))?;
+        register_buffers(&uring, &pool, factors.incremental)?;
         let params = uring.params();
+        if factors.min_wait_us > 0 && !params.is_feature_min_timeout() {
+            return Err(RingError::factor(factors.min_wait_word(), "this kernel has it not; Linux 6.12 has"));
+        }
         let gifts = Gifts {
             no_iowait: params.is_feature_no_iowait(),
+            direct: factors.direct,
+            poll_first: if factors.poll_first { sqe::POLL_FIRST } else { 0 },
+            polled: tier == Tier::Polled,
+            min_wait_us: factors.min_wait_us,
             buffer_bytes: pool.buffer_bytes(),
             ..Gifts::default()
         };
-        let bundles = params.is_feature_recvsend_bundle();
-        let fixed = register_arena(&uring, &pool, setup.fixed_bytes, &mut features);
+        let bundles = factors.bundles && params.is_feature_recvsend_bundle();
+        let fixed = match factors.fixed {
+            true => register_arena(&uring, &pool, setup.fixed_bytes, &mut features),
+            false => {
+                features.note(ZERO_COPY, asked("fixed=off"));
+                0
+            }
+        };
         let mut ring = Ring {
             uring: ManuallyDrop::new(uring),
             memory: ManuallyDrop::new((pool, InFlight::default())),
@@ -101,7 +118,7 @@ impl Ring {
             counts: Counts::default(),
             unsubmitted: 0,
         };
-        ring.try_receives(bundles)?;
+        ring.try_receives(bundles, &factors)?;
         ring.try_resets()?;
         ring.counts = Counts::default();
         Ok(ring)
@@ -144,11 +161,16 @@ impl Ring {
     }
 
     /// Submits all that was pushed and runs the kernel's deferred work; with `want` 1 also waits for a completion, at most
-    /// until `deadline_ns` of [`Clock`]. Gives back buffers first. One system call.
+    /// until `deadline_ns` of [`Clock`]. Gives back buffers first. One system call; on a [`Tier::Polled`] ring none where
+    /// nobody has to be woken or waited for.
+    ///
+    /// With a min wait ([`Factors::min_wait_us`]) `want` may be more: it waits for so many completions for that long, and
+    /// then for one. Without it that is a mistake, since fewer might come.
     pub fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
         // Buffers go back only when every completion was taken: the ring's entries say how long each received piece is, and
         // giving back writes over them. Completions that stand in the queue since an earlier enter count too, and those
         // that the kernel holds back for want of room.
+        debug_assert!(want <= 1 || self.gifts.min_wait_us > 0, "who waits for more may wait for ever");
         let want = if self.reaped.is_empty() { want } else { 0 };
         let untaken = !self.reaped.is_empty() || !self.uring.completion().is_empty();
         if !untaken && !self.uring.submission().cq_overflow() {
@@ -216,6 +238,7 @@ impl Ring {
                     Some(buffer) => datagram(pool, buffer, result),
                     None => With::Nothing,
                 },
+                Held::Accept => accepted(result),
                 _ => With::Nothing,
             };
             return Completion { tag: Tag(tag), result, more, with };
@@ -236,6 +259,7 @@ impl Ring {
                 held.keep_datagram(out);
                 With::Nothing
             }
+            Held::Accept => accepted(result),
             Held::Address(_) | Held::Linger(_) => With::Nothing,
         };
         Completion { tag: Tag(tag), result, more, with }
@@ -253,29 +277,55 @@ impl Ring {
                 self.unsubmitted += 1;
                 return;
             }
-            self.enter(0, None).expect("a full submission queue can be submitted");
+            self.make_room().expect("a full submission queue can be submitted");
             // The kernel may take nothing more before it has room for completions.
             self.reap();
         }
     }
 
+    /// Submits a queue that is full; where a thread of the kernel takes entries by itself, waits until it has taken one.
+    fn make_room(&mut self) -> io::Result<()> {
+        let wait = if self.gifts.polled { ENTER_SQ_WAKEUP | ENTER_SQ_WAIT } else { 0 };
+        self.call(wait, 0, None)
+    }
+
     fn enter(&mut self, want: u32, deadline_ns: Option<u64>) -> io::Result<()> {
+        if !self.gifts.polled {
+            return self.call(0, want, deadline_ns);
+        }
+        // What the kernel's thread takes and completes by itself takes no call: only it may be asleep, and only a call brings
+        // completions for which there was no room.
+        let asleep = self.uring.submission().need_wakeup() && !self.uring.submission().is_empty();
+        if want == 0 && !asleep && !self.uring.submission().cq_overflow() {
+            self.unsubmitted = 0;
+            return Ok(());
+        }
+        self.call(if asleep { ENTER_SQ_WAKEUP } else { 0 }, want, deadline_ns)
+    }
+
+    fn call(&mut self, flags: u32, want: u32, deadline_ns: Option<u64>) -> io::Result<()> {
         let to_submit = self.uring.submission().len() as u32;
+        let batched = want > 1 && self.gifts.min_wait_us > 0;
+        // Without a deadline the kernel ends the wait with the min wait, though nothing came (io_uring_enter(2) does not say
+        // so; io_cqring_min_timer_wakeup() does): an idle thread would never sleep.
+        let deadline_ns = if batched { deadline_ns.or(Some(u64::MAX)) } else { deadline_ns };
         let time = deadline_ns.map(|at| {
-            let left = at.saturating_sub(Clock::now_ns());
+            let left = at.saturating_sub(Clock::now_ns()).min(FAR_NS);
             Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 }
         });
         let timeout = time.as_ref().map_or(0, |time| std::ptr::from_ref(time) as u64);
-        let events = GetEvents { sigmask: 0, sigmask_bytes: 0, min_wait_us: 0, timeout };
+        let min_wait_us = if batched { self.gifts.min_wait_us } else { 0 };
+        let events = GetEvents { sigmask: 0, sigmask_bytes: 0, min_wait_us, timeout };
         // GETEVENTS always: under DEFER_TASKRUN an enter without it runs no deferred work, and a loop that never sleeps
         // would starve its completions.
         let no_iowait = if self.gifts.no_iowait { ENTER_NO_IOWAIT } else { 0 };
-        let flags = ENTER_GETEVENTS | ENTER_EXT_ARG | no_iowait;
+        let flags = ENTER_GETEVENTS | ENTER_EXT_ARG | no_iowait | flags;
         self.counts.enters += 1;
         // SAFETY: `events` and `time` outlive the call; the entries were checked when they were pushed.
         let entered = unsafe { self.uring.submitter().enter(to_submit, want, flags, Some(&events)) };
-        // The queue's own word: a refused enter may have taken none of them, and a good one not all.
-        self.unsubmitted = self.uring.submission().len() as u32;
+        // The queue's own word: a refused enter may have taken none of them, and a good one not all. What the kernel's thread
+        // is awake to take is as good as taken.
+        self.unsubmitted = if self.gifts.polled { 0 } else { self.uring.submission().len() as u32 };
         match entered {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
@@ -294,7 +344,7 @@ impl Ring {
     }
 
     /// Finds out by trying which kinds of receive the kernel has: a byte on a socket pair, received the best way it takes.
-    fn try_receives(&mut self, bundles: bool) -> Result<(), RingError> {
+    fn try_receives(&mut self, bundles: bool, factors: &Factors) -> Result<(), RingError> {
         let ways =
             [(true, bundles, true), (true, bundles, false), (true, false, false), (false, false, false)];
         let mut best = None;
@@ -313,8 +363,21 @@ impl Ring {
         };
         let Gifts { multishot, bundles, limits, .. } = self.gifts;
         self.features.note("multishot receive", said(multishot, "6.0"));
-        self.features.note("receive bundles", said(bundles, "6.10"));
+        let as_asked = || Err("left out, as asked by bundles=off".to_string());
+        self.features
+            .note("receive bundles", if factors.bundles { said(bundles, "6.10") } else { as_asked() });
         self.features.note("receive limits", said(limits, "6.16"));
+        if factors.incremental && !limits {
+            // The last completion of a multishot was overtaken by another's until 6.15, and with it the bytes that stand
+            // behind its own in the same buffer. Receive limits came next, and can be tried.
+            return Err(RingError::factor("inc=on", "before Linux 6.16 completions may come out of order"));
+        }
+        if factors.incremental {
+            self.features.note("incremental buffers", Ok(()));
+        }
+        if factors.min_wait_us > 0 {
+            self.features.note("min wait", Ok(()));
+        }
         Ok(())
     }
 
@@ -390,22 +453,40 @@ impl Drop for Ring {
     }
 }
 
-/// What io_uring is to this process, found out by making a ring and dropping it.
+/// What io_uring is to this process, found out by making such a ring and dropping it.
 ///
 /// Errors: those of [`Ring::new`].
-pub fn probe() -> Result<Features, RingError> {
+pub fn probe(factors: &Factors) -> Result<Features, RingError> {
     let pool = crate::pool::Plan { count: 16, ..crate::pool::Plan::default() };
     let pool = Pool::new(pool).map_err(|e| RingError::from_io("the buffers", e, 0))?;
-    let ring = Ring::new(&Setup { descriptors: 8, ..Setup::default() }, pool)?;
+    let ring = Ring::new(&Setup { descriptors: 8, factors: *factors, ..Setup::default() }, pool)?;
     Ok(ring.features.clone())
+}
+
+/// What registered buffers are for, among the features.
+const ZERO_COPY: &str = "zero-copy sends";
+
+/// Registers the pool's buffer ring; if `incremental`, one of whose buffers each receive fills the next bytes.
+fn register_buffers(uring: &IoUring, pool: &Pool, incremental: bool) -> Result<(), RingError> {
+    let (address, entries) = pool.hand_to_kernel(incremental);
+    let flags = if incremental { PBUF_RING_INC } else { 0 };
+    // SAFETY: the buffer ring is a live mapping of `entries` entries inside `pool`, which the ring that is being made keeps
+    // until the kernel's side is torn down (see its `drop`).
+    let registered =
+        unsafe { uring.submitter().register_buf_ring_with_flags(address, entries, GROUP, flags) };
+    registered.map_err(|error| match error.raw_os_error() {
+        Some(libc::EINVAL) if incremental => {
+            RingError::factor("inc=on", "this kernel has it not; Linux 6.12 has")
+        }
+        _ => RingError::from_io("the buffer ring", error, u64::from(entries) * 16),
+    })
 }
 
 /// Registers the first `bytes` of the pool's arena as fixed buffer 0 and returns how many whole buffers that makes. The
 /// kernel charges them to RLIMIT_MEMLOCK unless the process has CAP_IPC_LOCK (io_uring_register(2)).
 fn register_arena(uring: &IoUring, pool: &Pool, bytes: usize, features: &mut Features) -> u32 {
-    const NAME: &str = "zero-copy sends";
     if !setup::knows_zero_copy(uring) {
-        features.note(NAME, Err("this kernel has them not; Linux 6.0 has".into()));
+        features.note(ZERO_COPY, Err("this kernel has them not; Linux 6.0 has".into()));
         return 0;
     }
     let each = pool.buffer_bytes() as usize;
@@ -428,12 +509,23 @@ fn register_arena(uring: &IoUring, pool: &Pool, bytes: usize, features: &mut Fea
     };
     let there = registered.is_ok();
     match registered {
-        Ok(()) if fixed == pool.count() as usize => features.note(NAME, Ok(())),
-        Ok(()) => features.note(NAME, short(fixed)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => features.note(NAME, short(0)),
-        Err(error) => features.note(NAME, Err(error.to_string())),
+        Ok(()) if fixed == pool.count() as usize => features.note(ZERO_COPY, Ok(())),
+        Ok(()) => features.note(ZERO_COPY, short(fixed)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => features.note(ZERO_COPY, short(0)),
+        Err(error) => features.note(ZERO_COPY, Err(error.to_string())),
     };
     if there { fixed as u32 } else { 0 }
+}
+
+/// What the completion of an accept into descriptors of the process brings.
+fn accepted(result: i32) -> With {
+    match result {
+        0.. => {
+            // SAFETY: the result of such an accept, good and seen once, is a new descriptor that nobody else owns.
+            With::Descriptor(unsafe { OwnedFd::from_raw_fd(result) })
+        }
+        _ => With::Nothing,
+    }
 }
 
 /// Takes a datagram apart that a multishot recvmsg laid into a buffer: a header of lengths, the room for the name, the room
@@ -478,8 +570,13 @@ struct GetEvents {
 }
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_SQ_WAKEUP: u32 = 1 << 1;
+const ENTER_SQ_WAIT: u32 = 1 << 2;
 const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
+/// Longer than anybody waits: a deadline for waits that have none and need one.
+const FAR_NS: u64 = 3_600_000_000_000;
+const PBUF_RING_INC: u16 = 1 << 1;
 /// `IORING_NOTIF_USAGE_ZC_COPIED`
 const NOTIF_COPIED: u32 = 1 << 31;
 

@@ -2,9 +2,10 @@
 //!
 //! Decided at run time by trying, never by a version number. Each rung works without the ones above it.
 
+use super::Factors;
 use super::sqe::OP_SEND_ZC;
 use crate::limits::{self, IoUringSwitch};
-use io_uring::{IoUring, Probe};
+use io_uring::{Builder, IoUring, Probe};
 use std::fmt;
 use std::io;
 
@@ -21,8 +22,8 @@ pub struct Setup {
     pub spin: bool,
     /// Bytes of the pool to register as a fixed buffer, for zero-copy sends; cut to the pool, 0 registers none.
     pub fixed_bytes: usize,
-    /// Start the ladder here: to measure or test an older kernel's way.
-    pub highest: Tier,
+    /// What an experiment changes; the defaults are the best ways.
+    pub factors: Factors,
 }
 
 impl Default for Setup {
@@ -34,14 +35,18 @@ impl Default for Setup {
             descriptors,
             spin: false,
             fixed_bytes: usize::MAX,
-            highest: Tier::Defer,
+            factors: Factors::default(),
         }
     }
 }
 
 /// A rung of the ladder: how completions reach the thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
+    /// A thread of the kernel submits and completes (`SQPOLL`). Only where it is asked for.
+    Polled,
+    /// Completions interrupt the thread, wherever it is. Only where it is asked for: whatever gives buffer rings gives `Coop`.
+    Plain,
     /// Linux 5.19: completions run at the thread's next system call (`COOP_TASKRUN`).
     Coop,
     /// Linux 6.1: completions run when the thread asks for them (`SINGLE_ISSUER | DEFER_TASKRUN`).
@@ -56,6 +61,8 @@ impl fmt::Display for Tier {
             Tier::Defer => "DEFER_TASKRUN, NO_SQARRAY (Linux 6.6)",
             Tier::DeferWithArray => "DEFER_TASKRUN (Linux 6.1)",
             Tier::Coop => "COOP_TASKRUN (Linux 5.19)",
+            Tier::Plain => "no task-run flags",
+            Tier::Polled => "SQPOLL",
         })
     }
 }
@@ -78,6 +85,14 @@ pub(super) struct Gifts {
     pub(super) bundles: bool,
     pub(super) limits: bool,
     pub(super) no_iowait: bool,
+    /// Accepted connections come into the table of direct descriptors.
+    pub(super) direct: bool,
+    /// The flag of receives that wait before their first try, or 0.
+    pub(super) poll_first: u16,
+    /// A thread of the kernel submits.
+    pub(super) polled: bool,
+    /// See [`Factors::min_wait_us`].
+    pub(super) min_wait_us: u32,
     /// `LingerZero` works.
     pub(super) resets: bool,
     /// Bytes of one buffer of the pool.
@@ -143,6 +158,14 @@ pub enum RingError {
         /// The soft limit.
         have: u64,
     },
+    /// A word of [`Factors`] asks for what cannot be had.
+    #[error("`{word}` cannot be had: {why}")]
+    Factor {
+        /// The word.
+        word: String,
+        /// Why not.
+        why: String,
+    },
     /// Anything else.
     #[error("{what}: {error}")]
     Os {
@@ -169,6 +192,7 @@ impl RingError {
             RingError::Nofile { have, .. } => {
                 format!("`ulimit -n` with more than {have}, or a smaller --connections-max")
             }
+            RingError::Factor { word, .. } => format!("`--ring` without {word}"),
             RingError::Os { .. } => return None,
         })
     }
@@ -176,6 +200,10 @@ impl RingError {
     /// Whether io_uring is refused to this process as a whole: what is merely short is not.
     pub fn is_refusal(&self) -> bool {
         matches!(self, RingError::SwitchedOff(_) | RingError::Refused | RingError::TooOld { .. })
+    }
+
+    pub(super) fn factor(word: impl Into<String>, why: impl Into<String>) -> RingError {
+        RingError::Factor { word: word.into(), why: why.into() }
     }
 
     pub(super) fn too_old() -> RingError {
@@ -215,26 +243,16 @@ impl RingError {
     }
 }
 
-/// Climbs down the ladder until the kernel agrees.
+/// Climbs down the ladder until the kernel agrees; a rung that was asked for by name is the only one tried.
 pub(super) fn climb(setup: &Setup) -> Result<(IoUring, Tier), RingError> {
+    let asked = setup.factors.tier;
+    let rungs: &[Tier] = match &asked {
+        Tier::Defer => &[Tier::Defer, Tier::DeferWithArray, Tier::Coop],
+        one => std::slice::from_ref(one),
+    };
     let mut refusal = None;
-    for tier in [Tier::Defer, Tier::DeferWithArray, Tier::Coop] {
-        if tier > setup.highest {
-            continue;
-        }
-        let mut builder = IoUring::builder();
-        builder.setup_submit_all().setup_cqsize(setup.completions.next_power_of_two());
-        match tier {
-            Tier::Coop => builder.setup_coop_taskrun().setup_taskrun_flag(),
-            Tier::DeferWithArray | Tier::Defer => builder.setup_single_issuer().setup_defer_taskrun(),
-        };
-        if tier == Tier::Defer {
-            builder.setup_no_sqarray();
-        }
-        if setup.spin {
-            builder.setup_taskrun_flag();
-        }
-        match builder.build(setup.submissions.next_power_of_two()) {
+    for &tier in rungs {
+        match builder(tier, setup).build(setup.submissions.next_power_of_two()) {
             Ok(ring) => return Ok((ring, tier)),
             // Only an unknown flag is worth another rung.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
@@ -242,8 +260,32 @@ pub(super) fn climb(setup: &Setup) -> Result<(IoUring, Tier), RingError> {
         }
     }
     let error = refusal.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EINVAL));
-    Err(RingError::from_io("the ring", error, ring_bytes(setup)))
+    match asked {
+        Tier::Defer => Err(RingError::from_io("the ring", error, ring_bytes(setup))),
+        _ => Err(RingError::factor(Factors::tier_word(asked), "this kernel has it not")),
+    }
 }
+
+/// The flags of a rung: each differs from the one above it in one thing.
+fn builder(tier: Tier, setup: &Setup) -> Builder {
+    let mut builder = IoUring::builder();
+    builder.setup_submit_all().setup_cqsize(setup.completions.next_power_of_two());
+    match tier {
+        Tier::Polled => builder.setup_sqpoll(POLLED_IDLE_MS),
+        Tier::Plain => &mut builder,
+        Tier::Coop => builder.setup_coop_taskrun().setup_taskrun_flag(),
+        Tier::DeferWithArray => builder.setup_single_issuer().setup_defer_taskrun(),
+        Tier::Defer => builder.setup_single_issuer().setup_defer_taskrun().setup_no_sqarray(),
+    };
+    // The two without it need none: completions come by themselves (io_uring_setup(2) refuses the flag there).
+    if setup.spin && !matches!(tier, Tier::Polled | Tier::Plain) {
+        builder.setup_taskrun_flag();
+    }
+    builder
+}
+
+/// How long the kernel's thread of a [`Tier::Polled`] ring looks for submissions before it sleeps.
+const POLLED_IDLE_MS: u32 = 10;
 
 /// Whether the kernel knows zero-copy sends.
 pub(super) fn knows_zero_copy(ring: &IoUring) -> bool {

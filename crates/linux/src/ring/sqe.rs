@@ -28,9 +28,11 @@ pub enum Sock {
 
 /// One submission.
 pub enum Op {
-    /// Accept until cancelled, each connection into a free direct descriptor, whose slot is the result.
+    /// Accept until cancelled, each connection into a free direct descriptor, whose slot is the result; or, on a ring without
+    /// such ([`Factors::direct`](super::Factors::direct)), into a descriptor of the process, which comes as
+    /// [`With::Descriptor`](super::With::Descriptor).
     AcceptMulti(Sock),
-    /// Accept one connection into a free direct descriptor, whose slot is the result.
+    /// Accept one connection, as above.
     Accept(Sock),
     /// Receive until EOF, an error, or no buffer; at most `limit` bytes where the kernel can limit it.
     Receive {
@@ -61,10 +63,11 @@ pub enum Op {
     Connect(Sock, SocketAddr),
     /// Say each time an eventfd becomes readable.
     PollMulti(&'static EventFd),
-    /// End the submission with this tag: an accept, a receive or a poll.
+    /// End the submission with this tag: a receive of a stream or a poll.
     Cancel(super::Tag),
-    /// End the submission with this tag that lends memory to the kernel: a send, a connect, or receives of datagrams.
-    CancelLending(super::Tag),
+    /// End the submission with this tag of which the ring keeps something: a send, a connect, an accept, or receives of
+    /// datagrams.
+    CancelKept(super::Tag),
     /// Send FIN. Always done by a worker thread of the kernel: for real half-closes only.
     Shutdown(Sock),
     /// Make the close of a direct descriptor that follows a reset (`SO_LINGER` with 0 s). Where the kernel cannot (feature
@@ -119,10 +122,8 @@ impl Sqe {
 /// Writes the entry for `op` and puts its memory into `held`.
 pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
     let sqe = match op {
-        Op::Accept(sock) => Sqe { file_index: FILE_INDEX_ALLOC, ..Sqe::on(sock, OP_ACCEPT) },
-        Op::AcceptMulti(sock) => {
-            Sqe { ioprio: ACCEPT_MULTISHOT, file_index: FILE_INDEX_ALLOC, ..Sqe::on(sock, OP_ACCEPT) }
-        }
+        Op::Accept(sock) => return accept(sock, 0, tag, gifts, held),
+        Op::AcceptMulti(sock) => return accept(sock, ACCEPT_MULTISHOT, tag, gifts, held),
         Op::Receive { sock, limit } => return receive(sock, limit, tag, gifts),
         Op::Send(sock, mut gather) => {
             let op_flags = (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32;
@@ -159,7 +160,7 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             header.msg_controllen = CONTROL_BYTES;
             let sqe = Sqe {
                 flags: BUFFER_SELECT,
-                ioprio: RECV_MULTISHOT | POLL_FIRST,
+                ioprio: RECV_MULTISHOT | gifts.poll_first,
                 addr: &raw const *header as u64,
                 len: 1,
                 buf: GROUP,
@@ -192,7 +193,7 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             ..Sqe::on(Sock::Plain(event.as_fd().as_raw_fd()), OP_POLL_ADD)
         },
         Op::Cancel(of) => cancel(of.0),
-        Op::CancelLending(of) => cancel(held.find(of.0).unwrap_or(of.0)),
+        Op::CancelKept(of) => cancel(held.find(of.0).unwrap_or(of.0)),
         Op::Shutdown(sock) => Sqe { len: libc::SHUT_WR as u32, ..Sqe::on(sock, OP_SHUTDOWN) },
         Op::LingerZero(slot) => return linger_zero(Sock::Direct(slot), tag, held),
         Op::Close(slot) => {
@@ -208,6 +209,15 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
     };
     let mark = if sqe.is_silent() { UNAWAITED } else { 0 };
     Sqe { user_data: tag | mark, ..sqe }
+}
+
+fn accept(sock: Sock, ioprio: u16, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
+    let sqe = Sqe { ioprio, ..Sqe::on(sock, OP_ACCEPT) };
+    match gifts.direct {
+        true => Sqe { file_index: FILE_INDEX_ALLOC, user_data: tag, ..sqe },
+        // Kept, so that its completions are known to be of an accept: only then is their result a descriptor.
+        false => Sqe { op_flags: libc::SOCK_CLOEXEC as u32, user_data: held.keep(tag, Held::Accept), ..sqe },
+    }
 }
 
 fn cancel(user_data: u64) -> Sqe {
@@ -233,7 +243,7 @@ pub(super) fn receive(sock: Sock, limit: u32, tag: u64, gifts: &Gifts) -> Sqe {
     Sqe {
         flags: on.flags | BUFFER_SELECT,
         // POLL_FIRST spares the first try, which finds nothing: data that came before is seen by the poll.
-        ioprio: POLL_FIRST | multi | bundle,
+        ioprio: gifts.poll_first | multi | bundle,
         // A multishot takes 0 alone: the whole buffer. To the single receive of Linux 5.19 that is no byte.
         len: if gifts.multishot { 0 } else { gifts.buffer_bytes },
         buf: GROUP,
@@ -283,7 +293,7 @@ pub(super) const OP_SEND_ZC: u8 = 47;
 const FIXED_FILE: u8 = 1 << 0;
 const BUFFER_SELECT: u8 = 1 << 5;
 const SKIP_SUCCESS: u8 = 1 << 6;
-const POLL_FIRST: u16 = 1 << 0;
+pub(super) const POLL_FIRST: u16 = 1 << 0;
 const RECV_MULTISHOT: u16 = 1 << 1;
 const FIXED_BUF: u16 = 1 << 2;
 const ZC_REPORT_USAGE: u16 = 1 << 3;

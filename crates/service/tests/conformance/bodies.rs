@@ -13,6 +13,11 @@ on_every_engine! {
     gigabytes_that_nobody_reads_cost_no_memory
 }
 
+on_every_ring! {
+    a_long_body_with_a_length_comes_back_whole_to_a_client_that_reads_late
+    a_long_body_in_chunks_comes_back_whole_to_a_client_that_reads_late
+}
+
 const BODY_BYTES: usize = 64 << 20;
 
 fn a_long_body_with_a_length_comes_back_whole_to_a_client_that_reads_late(engine: Engine) {

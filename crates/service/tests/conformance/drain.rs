@@ -26,6 +26,15 @@ on_every_engine! {
     metrics_that_nobody_reads_do_not_outlive_the_deadline
 }
 
+on_every_ring! {
+    no_accepted_request_fails_in_a_drain_under_load
+    what_waits_in_the_accept_queue_when_a_drain_begins_is_served
+    idle_connections_are_closed_within_the_grace
+    what_is_stuck_at_the_deadline_is_aborted_and_counted
+    a_drain_is_told_to_balancers_though_no_site_session_is_open
+    metrics_that_nobody_reads_do_not_outlive_the_deadline
+}
+
 const CLIENTS: usize = 6;
 /// Answers after which the drain begins.
 const ANSWERS: u64 = 3000;

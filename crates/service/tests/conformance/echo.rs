@@ -16,6 +16,14 @@ on_every_engine! {
     a_mebibyte_at_a_time_is_never_copied_while_the_reader_reads
 }
 
+on_every_ring! {
+    megabytes_in_flight_come_back_whole_and_a_half_closed_client_reads_the_rest
+    bytes_sent_one_by_one_come_back_in_order
+    clients_that_reset_in_the_middle_disturb_nobody
+    messages_from_four_kibibytes_on_are_never_copied
+    a_mebibyte_at_a_time_is_never_copied_while_the_reader_reads
+}
+
 fn a_dual_stack_listener_serves_both_families_and_one_for_version_6_only_one(engine: Engine) {
     for v6only in [false, true] {
         let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));

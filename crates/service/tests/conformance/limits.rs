@@ -16,6 +16,10 @@ on_every_engine! {
     when_descriptors_are_few_a_drain_serves_the_queue_all_the_same
 }
 
+on_every_ring! {
+    at_the_bound_of_connections_the_next_client_waits_until_one_leaves
+}
+
 fn at_the_bound_of_connections_the_next_client_waits_until_one_leaves(engine: Engine) {
     let server = Recipe::new().plan(|plan| plan.connections_max = 4).serve(engine);
     let mut clients: Vec<TcpStream> = (0..4).map(|_| server.echo()).collect();

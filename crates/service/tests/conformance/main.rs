@@ -16,6 +16,15 @@ macro_rules! on_every_engine {
     };
 }
 
+/// Makes a test that runs a function on each way of making a ring: `subject::rings::the_name_of_the_function`.
+macro_rules! on_every_ring {
+    ($($name:ident)*) => {
+        mod rings {
+            $(#[test] fn $name() { crate::rings::each(super::$name) })*
+        }
+    };
+}
+
 mod server;
 #[path = "../site_rig/mod.rs"]
 mod site_rig;
@@ -28,8 +37,8 @@ mod limits;
 mod notes;
 mod refusals;
 mod requests;
+mod rings;
 mod slow_readers;
-mod tiers;
 mod udp;
 
 #[global_allocator]

@@ -1,7 +1,6 @@
 //! Notes between seats, and wakes from threads that are no seats, while those they are for sleep: none is lost.
 
 use crate::server::{Engine, Server, connect, tcp};
-use linux::ring::Tier;
 use shard::mail::NOTES_MAX;
 use shard::plan::{Listen, Plan};
 use shard::{Address, End, Event, Io, Leg, Next, Origin, Service};
@@ -159,9 +158,9 @@ fn notes_reach_seats_that_spin_before_they_sleep(engine: Engine) {
     one_by_one(engine, Plan { spin: Duration::from_micros(20), ..plan() });
 }
 
-/// For the rungs of a ring's ladder.
-pub(crate) fn reach_the_other_seat(engine: Engine, highest_tier: Tier) {
-    one_by_one(engine, Plan { highest_tier, ..plan() });
+/// For each way of making a ring.
+pub(crate) fn reach_the_other_seat(engine: Engine) {
+    one_by_one(engine, plan());
 }
 
 fn notes_by_the_hundred_arrive_each_once_and_in_order_or_are_refused(engine: Engine) {

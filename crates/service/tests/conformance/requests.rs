@@ -11,6 +11,12 @@ on_every_engine! {
     figures_are_shown_under_our_own_names_only
 }
 
+on_every_ring! {
+    each_kind_of_request_gets_its_kind_of_answer
+    a_thousand_pipelined_requests_in_odd_pieces_are_answered_in_order
+    continue_is_said_before_the_body_and_only_where_it_is_wanted
+}
+
 /// Sends a request and checks its answer's status and one of its headers; then what becomes of the connection.
 fn check(server: &Server, request: &str, status: u16, header: &str, goes_on: bool) {
     let mut client = server.site();

@@ -1,5 +1,6 @@
 //! A server on the engine that is asked for, and the end that every server must come to.
 
+use crate::rings;
 use crate::site_rig::Client;
 use service::any::{Any, Config, Kind};
 use service::{http, udp_echo};
@@ -13,12 +14,17 @@ use std::time::{Duration, Instant};
 
 pub(crate) use shard::engine::Engine;
 
-/// Starts a service.
+/// Starts a service, on such rings as the test is about.
 fn start<S: Service + 'static>(
     engine: Engine,
-    plan: Plan,
+    mut plan: Plan,
     make: impl Fn(u16, &Arc<Board>) -> S + Send + Sync + 'static,
 ) -> Running {
+    plan.ring = rings::way();
+    if plan.ring.incremental {
+        // The last of a recipe: the others keep their numbers.
+        plan.listeners.retain(|listen| listen.transport == Transport::Tcp);
+    }
     engine.start(plan, Control::default(), make).expect("the engine starts")
 }
 

@@ -15,6 +15,10 @@ on_every_engine! {
     a_drain_cuts_those_that_never_read_at_its_deadline
 }
 
+on_every_ring! {
+    the_same_holds_with_a_pool_of_32_buffers
+}
+
 fn a_thousand_that_never_read_leave_the_next_client_alone(engine: Engine) {
     check(engine, 256);
 }

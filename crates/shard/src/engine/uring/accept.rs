@@ -178,13 +178,13 @@ impl Accept {
             let bit = armed.trailing_zeros();
             self.stopping |= 1 << bit;
             let single = self.tag(SINGLE + bit);
-            driver.ring.push(Op::Cancel(single), super::driver::tag(For::Forgotten, super::NOBODY));
+            driver.ring.push(Op::CancelKept(single), super::driver::tag(For::Forgotten, super::NOBODY));
         }
     }
 
     fn stop_multi<R: Ring>(&mut self, driver: &mut Driver<R>) {
         self.state = State::Stopping;
-        driver.ring.push(Op::Cancel(self.tag(MULTI)), super::driver::tag(For::Forgotten, super::NOBODY));
+        driver.ring.push(Op::CancelKept(self.tag(MULTI)), super::driver::tag(For::Forgotten, super::NOBODY));
     }
 
     fn tag(&self, kind: u32) -> Tag {

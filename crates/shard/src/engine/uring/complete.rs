@@ -44,7 +44,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     fn accepted(&mut self, id: ListenerId, kind: u32, completion: Completion) {
-        let Completion { result, more, .. } = completion;
+        let Completion { result, more, with, .. } = completion;
         if !more {
             let errno = if result < 0 { -result } else { 0 };
             let now_ns = self.seat.desk.now_ns;
@@ -52,14 +52,15 @@ impl<S: Service, R: Ring> Uring<S, R> {
                 accept.ended(kind, errno, now_ns);
             }
         }
-        if result >= 0 {
-            self.take_in(Sock::Direct(result as u32), None, id);
-        } else if is_shortage(-result) {
-            self.seat.desk.meter().accept_errors.inc();
+        match with {
+            With::Descriptor(fd) => self.take_in_plain(fd, id),
+            _ if result >= 0 => self.take_in(Sock::Direct(result as u32), None, id),
+            _ if is_shortage(-result) => self.seat.desk.meter().accept_errors.inc(),
+            _ => {}
         }
     }
 
-    /// A connection that was accepted outside the ring.
+    /// A connection that has a descriptor of the process: its ring has none of its own, or it was accepted outside of it.
     pub(super) fn take_in_plain(&mut self, fd: OwnedFd, id: ListenerId) {
         self.take_in(Sock::Plain(fd.as_raw_fd()), Some(fd), id);
     }

@@ -131,7 +131,7 @@ impl<R: Ring> Driver<R> {
     fn cancel(&mut self, leg: Key, what: For) {
         let op = match what {
             For::Receive => Op::Cancel(tag(what, leg)),
-            _ => Op::CancelLending(tag(what, leg)),
+            _ => Op::CancelKept(tag(what, leg)),
         };
         self.ring.push(op, tag(For::Forgotten, leg));
     }

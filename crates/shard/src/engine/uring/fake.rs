@@ -95,9 +95,9 @@ enum What {
 }
 
 impl What {
-    /// Whether the kernel reads or writes memory of its submission until its end.
-    fn lends(&self) -> bool {
-        !matches!(self, What::Accept { .. } | What::Receive { .. } | What::Poll)
+    /// Whether a ring keeps something of its submission until its end.
+    fn is_kept(&self) -> bool {
+        !matches!(self, What::Receive { .. } | What::Poll)
     }
 }
 
@@ -210,7 +210,7 @@ impl Ring for Fake {
         match &op {
             Op::AcceptMulti(_) | Op::Accept(_) => self.tally.accepts += 1,
             Op::PollMulti(_) => self.tally.polls += 1,
-            Op::Cancel(_) | Op::CancelLending(_) => self.tally.cancels += 1,
+            Op::Cancel(_) | Op::CancelKept(_) => self.tally.cancels += 1,
             Op::LingerZero(slot) => _ = self.sockets.find(Sock::Direct(*slot)),
             Op::Receive { sock, .. } => {
                 self.tally.receives += 1;

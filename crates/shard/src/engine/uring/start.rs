@@ -5,7 +5,9 @@ use super::driver::Driver;
 use super::{Timed, Uring};
 use crate::engine::seats::{self, SPARE_SLOTS, Socket, Start, crowd};
 use crate::meter::Board;
-use crate::plan::{Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Stop, Wake, ZeroCopy};
+use crate::plan::{
+    Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Stop, Transport, Wake, ZeroCopy,
+};
 use crate::seat::Seat;
 use crate::service::{ListenerId, Service};
 use linux::ring::{Counts, Ring, RingError, Setup};
@@ -35,6 +37,10 @@ pub fn check(plan: &Plan) -> Result<(), EngineError> {
     let (need, have) = (plan.cores.len() as u64 * RING_LEAST_BYTES, limits::memlock()?.soft);
     if have < need && !limits::has_cap_ipc_lock() {
         return Err(RingError::Memlock { what: "a ring for each shard", need, have }.into());
+    }
+    if plan.ring.incremental && plan.listeners.iter().any(|l| l.transport == Transport::Udp) {
+        let why = "a datagram may not fit what is left of a buffer, and then fails (liburing issue 1433): no UDP listener";
+        return Err(RingError::Factor { word: "inc=on".into(), why: why.into() }.into());
     }
     Ok(())
 }
@@ -88,6 +94,8 @@ fn live<S: Service>(
         zero_copy: plan.zero_copy,
         spin_ns: u64::try_from(plan.spin.as_nanos()).unwrap_or(u64::MAX),
         wake: plan.wake,
+        batches: plan.ring.min_wait_us > 0,
+        want: 1,
         counted: Counts::default(),
         timed: Timed::new(),
         last_call: false,
@@ -114,8 +122,10 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
         linux::clock::set_timer_slack_ns(1)?;
     }
     let pool = Pool::new(plan.pool).map_err(|error| RingError::Os { what: "the receive buffers", error })?;
-    // The descriptor table is bounded by RLIMIT_NOFILE, for each ring apart (io_uring_register(2)).
-    let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(nofile);
+    // A table of direct descriptors is bounded by RLIMIT_NOFILE, for each ring apart (io_uring_register(2)); descriptors of
+    // the process are bounded by it for all of them.
+    let most = if plan.ring.direct { nofile } else { nofile / plan.cores.len() as u64 };
+    let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(most);
     let connections_max = plan.connections_max.min(slots.saturating_sub(SPARE_SLOTS.min(slots / 4)) as usize);
     // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
     let fixed_bytes = match limits::has_cap_ipc_lock() {
@@ -128,7 +138,7 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
         descriptors: slots as u32,
         spin: plan.spin > Duration::ZERO || plan.wake != Wake::Sleep,
         fixed_bytes,
-        highest: plan.highest_tier,
+        factors: plan.ring,
     };
     let ring = Ring::new(&setup, pool)?;
     let ring_features = Some(ring.features().clone());

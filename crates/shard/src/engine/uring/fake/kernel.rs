@@ -31,10 +31,10 @@ impl Fake {
             Op::PollMulti(_) => (None, What::Poll),
             Op::ReceiveDatagrams(_) => (None, What::Datagrams),
             Op::SendTo { peer, chunk, .. } => (None, What::SendTo { peer, chunk }),
-            Op::Cancel(of) | Op::CancelLending(of) => {
-                let lends = matches!(op, Op::CancelLending(_));
+            Op::Cancel(of) | Op::CancelKept(of) => {
+                let is_kept = matches!(op, Op::CancelKept(_));
                 for request in self.requests.iter().filter(|request| request.tag == of) {
-                    assert_eq!(request.what.lends(), lends, "the ring looks for it where it is not");
+                    assert_eq!(request.what.is_kept(), is_kept, "the ring looks for it where it is not");
                 }
                 let result = self.cancel(of);
                 return self.complete(tag, result, false, Brings::Nothing, None);

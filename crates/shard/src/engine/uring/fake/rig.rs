@@ -118,6 +118,8 @@ impl<S: Service> Rig<S> {
             zero_copy: ZeroCopy::Auto,
             spin_ns: 0,
             wake: Wake::Sleep,
+            batches: false,
+            want: 1,
             counted: Counts::default(),
             timed: crate::engine::uring::Timed::new(),
             last_call: false,
