@@ -13,7 +13,7 @@ use linux::net::Arrival;
 use linux::pool;
 use linux::ring::Factors;
 use shard::engine::Engine;
-use shard::plan::ZeroCopy;
+use shard::plan::{Accept, ZeroCopy};
 
 use crate::engine::Choice;
 use crate::url::{Kind, Url};
@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) shards: Shards,
     pub(crate) connections_max: u64,
     pub(crate) backlog: u64,
+    pub(crate) accept: Accept,
     pub(crate) recv_buffers: RecvBuffers,
     pub(crate) huge_pages: bool,
     pub(crate) zero_copy: ZeroCopyBytes,
@@ -60,6 +61,7 @@ impl Default for Config {
             shards: Shards::Auto,
             connections_max: plan.connections_max as u64,
             backlog: plan.backlog.into(),
+            accept: plan.accept,
             recv_buffers: RecvBuffers { count: plan.pool.count, bytes: plan.pool.bytes },
             huge_pages: plan.pool.huge_pages,
             zero_copy: ZeroCopyBytes(plan.zero_copy),

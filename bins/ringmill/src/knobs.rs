@@ -227,6 +227,14 @@ pub(crate) const KNOBS: &[Knob] = &[
         field: |config| Field::Number(&mut config.backlog, 1..=1_000_000),
     },
     Knob {
+        name: "accept",
+        value: "reuseport|cbpf",
+        what: "Which shard gets a connection: by a hash of its addresses, or that of the core on which its handshake came in",
+        why: "For experiments. cbpf keeps a connection on the core of its network queue, where queues and cores match; on \
+              loopback that is the client's core, so that one client means one shard. A core without a shard goes by the hash.",
+        field: |config| Field::Word(&mut config.accept),
+    },
+    Knob {
         name: "recv-buffers",
         value: "COUNTxSIZE",
         what: "Receive buffers of each shard: count and bytes, both powers of two, such as 128x16KiB",

@@ -91,6 +91,7 @@ fn plan(config: &Config, choice: &Choice) -> Plan {
         listeners: config.listen.iter().map(listen).collect(),
         connections_max: config.connections_max as usize,
         backlog: config.backlog as u32,
+        accept: config.accept,
         pool: config.pool(),
         spin: Duration::from_micros(config.spin_us),
         zero_copy: config.zero_copy.0,

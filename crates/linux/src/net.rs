@@ -5,6 +5,7 @@
 
 mod accept;
 mod address;
+mod steer;
 mod stream;
 mod udp;
 
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use address::SockAddr;
+pub use steer::CORES_MAX;
 pub use stream::{BUFFERS_MAX, Read, connect_start, receive, receive_datagram, send, send_datagram};
 pub use udp::{Arrival, ReplyFrom, UdpOptions, UdpSocket};
 

@@ -4,7 +4,9 @@ use crate::meter::{Board, Snapshot};
 use linux::console::Failure;
 use linux::ring::{Factors, Features};
 use linux::wake::Parker;
+use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -21,6 +23,8 @@ pub struct Plan {
     pub connections_max: usize,
     /// Connections that wait to be accepted, a listener (listen(2); the kernel caps it at net.core.somaxconn).
     pub backlog: u32,
+    /// Which seat of a listener gets a connection.
+    pub accept: Accept,
     /// Receive buffers of each seat.
     pub pool: linux::pool::Plan,
     /// How long a seat looks for work before it sleeps; 0 sleeps at once.
@@ -54,6 +58,7 @@ impl Default for Plan {
             listeners: Vec::new(),
             connections_max: 100_000,
             backlog: 4096,
+            accept: Accept::Reuseport,
             pool: linux::pool::Plan::default(),
             spin: Duration::ZERO,
             wake: Wake::Sleep,
@@ -84,6 +89,37 @@ pub struct Listen {
 }
 
 pub use linux::net::Transport;
+
+/// Which seat of a TCP listener gets a connection. Datagrams always go by the hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// By a hash of the addresses (`SO_REUSEPORT`): even over many connections, uneven over few.
+    Reuseport,
+    /// That of the core on which the handshake came in (`SO_ATTACH_REUSEPORT_CBPF`); by the hash where that core has no seat.
+    /// Takes pinned seats, a core each.
+    Cbpf,
+}
+
+impl FromStr for Accept {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Accept, String> {
+        match text {
+            "reuseport" => Ok(Accept::Reuseport),
+            "cbpf" => Ok(Accept::Cbpf),
+            _ => Err(format!("`{text}`: expected reuseport or cbpf")),
+        }
+    }
+}
+
+impl fmt::Display for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Accept::Reuseport => "reuseport",
+            Accept::Cbpf => "cbpf",
+        })
+    }
+}
 
 /// How a seat waits for its exact deadline, when nothing else happens. Work that comes ends each of them at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

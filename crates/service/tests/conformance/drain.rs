@@ -9,7 +9,7 @@ use crate::echo::exchange;
 use crate::server::{ECHO, Engine, PATIENCE, Recipe, Server, connect, until};
 use crate::site_rig::Client;
 use crate::slow_readers::stuffed;
-use shard::plan::Plan;
+use shard::plan::{Accept, Plan};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 on_every_engine! {
     no_accepted_request_fails_in_a_drain_under_load
+    no_accepted_request_fails_in_a_drain_where_cores_choose_the_shard
     what_waits_in_the_accept_queue_when_a_drain_begins_is_served
     idle_connections_are_closed_within_the_grace
     what_is_stuck_at_the_deadline_is_aborted_and_counted
@@ -40,7 +41,16 @@ const CLIENTS: usize = 6;
 const ANSWERS: u64 = 3000;
 
 fn no_accepted_request_fails_in_a_drain_under_load(engine: Engine) {
-    let server = Recipe::new().plan(|plan| plan.cores = vec![None; 2]).serve(engine);
+    drain_under_load(Recipe::new().plan(|plan| plan.cores = vec![None; 2]).serve(engine));
+}
+
+fn no_accepted_request_fails_in_a_drain_where_cores_choose_the_shard(engine: Engine) {
+    let cores = linux::cpu::allowed().expect("a thread may run somewhere").into_iter().map(Some).take(2);
+    let change = |plan: &mut Plan| (plan.cores, plan.accept) = (cores.collect(), Accept::Cbpf);
+    drain_under_load(Recipe::new().plan(change).serve(engine));
+}
+
+fn drain_under_load(server: Server) {
     let (answered, served) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         for client in 0..CLIENTS {

@@ -5,11 +5,11 @@ use super::peers::{Peers, Place};
 use crate::desk::{Desk, Letter, Parts};
 use crate::mail::{self, Post};
 use crate::meter::{Board, Snapshot};
-use crate::plan::{Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Transport};
+use crate::plan::{Accept, Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Transport};
 use crate::seat::Limits;
 use crate::service::ListenerId;
 use linux::clock::Clock;
-use linux::net::{ListenOptions, Listener, UdpOptions, UdpSocket, probe_free};
+use linux::net::{CORES_MAX, ListenOptions, Listener, UdpOptions, UdpSocket, probe_free};
 use linux::wake::{Inbox, Parker};
 use linux::{Pool, cpu, limits};
 use std::net::SocketAddr;
@@ -185,6 +185,12 @@ pub(crate) fn check(plan: &Plan) -> Result<(), EngineError> {
     if plan.listeners.iter().any(|l| l.seat.is_some_and(|seat| usize::from(seat) >= plan.cores.len())) {
         return wrong("a listener names a seat that there is not");
     }
+    if plan.accept == Accept::Cbpf && plan.cores.iter().any(Option::is_none) {
+        return wrong("connections go by cores only to seats that are pinned to one");
+    }
+    if plan.accept == Accept::Cbpf && plan.cores.len() > CORES_MAX {
+        return wrong("connections go by cores to at most 2000 seats");
+    }
     let allowed = cpu::allowed()?;
     for core in plan.cores.iter().flatten() {
         if !allowed.contains(core) {
@@ -224,9 +230,20 @@ fn bind_all(plan: &Plan) -> Result<(Vec<Vec<(ListenerId, Socket)>>, Vec<SocketAd
             };
             seats[*seat].push((ListenerId(index as u16), socket));
         }
+        if plan.accept == Accept::Cbpf && wanted.len() > 1 {
+            steer(plan, &seats[0])?;
+        }
         addresses.push(address);
     }
     Ok((seats, addresses))
+}
+
+/// Steers the connections of the listener that was bound last. Its sockets stand in the kernel's group as they began to
+/// listen: in the order of the seats, hence of the cores.
+fn steer(plan: &Plan, first: &[(ListenerId, Socket)]) -> Result<(), EngineError> {
+    let Some((_, Socket::Stream(listener))) = first.last() else { return Ok(()) };
+    let cores: Vec<usize> = plan.cores.iter().copied().flatten().collect();
+    Ok(listener.steer_by_core(&cores)?)
 }
 
 fn bind(
