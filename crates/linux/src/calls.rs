@@ -18,13 +18,16 @@ pub struct Calls(Vec<File>);
 impl Calls {
     /// Begins to count the calls of all threads of process `pid`, and of those that they will start.
     ///
-    /// Errors: what the kernel does not allow; ESRCH where there is no such process.
+    /// Errors: what the kernel does not allow; ENOENT where there is no such process.
     pub fn of(pid: u32) -> Result<Calls, Error> {
         let event = event()?;
         let threads =
             fs::read_dir(format!("/proc/{pid}/task")).map_err(|why| Error::os("list threads", why))?;
         let ids = threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        Ok(Calls(ids.map(|id| open(event, id)).collect::<Result<_, _>>()?))
+        // One that has ended since it was listed will make no more calls.
+        let counters =
+            ids.map(|id| open(event, id)).filter(|opened| !matches!(opened, Err(why) if is_gone(why)));
+        Ok(Calls(counters.collect::<Result<_, _>>()?))
     }
 
     /// The calls so far. Errors: as of read(2).
@@ -59,6 +62,10 @@ const PERF_TYPE_TRACEPOINT: u32 = 2;
 /// The second bit of the flags: threads that a thread will start are counted with it.
 const INHERIT: u64 = 1 << 1;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
+
+fn is_gone(why: &Error) -> bool {
+    matches!(why, Error::Os { errno, .. } if errno.raw_os_error() == Some(libc::ESRCH))
+}
 
 fn open(event: u64, thread: libc::pid_t) -> Result<File, Error> {
     let attr = Attr {
