@@ -69,11 +69,11 @@ pub(crate) struct Load {
     /// Requests outstanding on one connection, at most [1 to 65535]
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) pipeline: u16,
-    /// Arrivals a second of the open loop, the same for all: 50k [default: auto, half of what the slowest variant
-    /// answers in the first round]
+    /// Arrivals a second of the open loop, the same for all: 50k; auto is half of what the slowest variant answers in the first
+    /// round
     #[arg(long, value_name = "RATE", default_value = "auto", value_parser = rate)]
     pub(crate) rate: Rate,
-    /// Idle connections for memory per connection: grown from --connections to so many; 0 does not ask
+    /// Idle connections for memory per connection: grown from --connections to so many; 0 does not ask, nor does udp-echo
     #[arg(long, value_name = "N", default_value = "1000", value_parser = idle)]
     pub(crate) idle: u32,
     /// Do not compare the bytes of answers: the generator then costs less
@@ -180,7 +180,7 @@ const MEASURING: [&str; 18] = [
 const EXAMPLES: &str = "\
 Examples:
   ringmill-load models
-  ringmill-load models --service http --connections 400 --html models.html --md models.md --json models.json
+  ringmill-load models --service http --connections 400 --html models.html --json models.json
   ringmill-load models --factors --bytes 16KiB --rounds 11
   ringmill-load models --variant 'plain=' --variant 'spin=--spin-us 100' --connections 1
   ringmill-load models --from models.json --html models.html

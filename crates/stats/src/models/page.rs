@@ -60,8 +60,9 @@ fn figures(out: &mut String, models: &Models, group: Group) {
 
 fn cell(models: &Models, variant: &Variant, figure: &Figure) -> String {
     let median = escape(&figure.text(figure.median(variant)));
-    let ratio = ratio(models, variant, figure)
-        .map_or(String::new(), |ratio| format!("<small>{}</small>", escape(&ratio)));
+    let small = |text: &String| format!("<small>{}</small>", escape(text));
+    let ratio = ratio(models, variant, figure).unwrap_or_default();
+    let ratio: String = ratio.iter().filter(|text| !text.is_empty()).map(small).collect();
     format!("<td>{median}{ratio}</td>")
 }
 

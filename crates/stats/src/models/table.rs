@@ -69,7 +69,7 @@ pub fn markdown(models: &Models) -> String {
 }
 
 /// How ratios come about, for who reads the tables.
-pub(super) const METHOD: &str = "Figures are medians of the rounds. Below or behind each is its ratio to that of the baseline: \
+pub(super) const METHOD: &str = "Figures are medians of the rounds. Below each is its ratio to that of the baseline: \
 Hodges-Lehmann estimate over the pairs of rounds, with its interval of 95 % by signed ranks. A difference of less than 3 %, or an \
 interval that holds 1, is no difference seen. One ratio of twenty lies outside of its interval by chance.";
 
@@ -111,6 +111,7 @@ pub(super) fn heading(models: &Models, group: Group) -> String {
     match group {
         Group::Closed => "As fast as it answers".to_owned(),
         Group::Open => format!("At {}, open loop", rate(models.rate_per_s)),
+        Group::Idle if models.asked.service == "udp-echo" => "Before the first datagram".to_owned(),
         Group::Idle if models.asked.idle > models.asked.connections => {
             format!("With {} idle connections, then {}", models.asked.connections, models.asked.idle)
         }
@@ -123,19 +124,21 @@ pub(super) fn of_group(models: &Models, group: Group) -> Vec<&'static Figure> {
     models.figures().filter(|figure| figure.group == group).collect()
 }
 
-/// `0.95 (0.93 to 0.97)`; nothing for the baseline, or where there is no ratio.
-pub(super) fn ratio(models: &Models, variant: &Variant, figure: &Figure) -> Option<String> {
+/// `0.95` and `0.93 to 0.97`, the second empty without an interval; nothing for the baseline, or where there is no ratio.
+pub(super) fn ratio(models: &Models, variant: &Variant, figure: &Figure) -> Option<[String; 2]> {
     let comparison = models.comparison(&variant.name, figure)?;
-    let ratio = words::times(comparison.ratio?);
-    let interval = comparison
-        .ci95
-        .map_or(String::new(), |[low, high]| format!(" ({} to {})", words::times(low), words::times(high)));
-    Some(format!("{ratio}{interval}"))
+    let interval = comparison.ci95.map(|ends| ends.map(words::times));
+    let interval = interval.map_or(String::new(), |[low, high]| format!("{low} to {high}"));
+    Some([words::times(comparison.ratio?), interval])
 }
 
 fn with_ratio(models: &Models, variant: &Variant, figure: &Figure) -> String {
     let median = figure.text(figure.median(variant));
-    ratio(models, variant, figure).map_or(median.clone(), |ratio| format!("{median}<br>{ratio}"))
+    match ratio(models, variant, figure) {
+        None => median,
+        Some([ratio, interval]) if interval.is_empty() => format!("{median}<br>{ratio}"),
+        Some([ratio, interval]) => format!("{median}<br>{ratio} ({interval})"),
+    }
 }
 
 /// The medians of a group, a line for each variant.
