@@ -15,7 +15,7 @@ use stats::schedule::Law;
 use crate::search::Search;
 use crate::url::Url;
 use crate::words::{self, Header, Rate, Sources, Steps};
-use crate::{conformance, hold};
+use crate::{conformance, hold, models};
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Asked {
     Hold(Box<hold::Words>),
     /// A generator against servers that stall.
     Conformance(conformance::Words),
+    /// Several servers against each other.
+    Models(Box<models::Words>),
     /// Results as a page.
     Report(Report),
     /// Two results beside each other.
@@ -55,6 +57,7 @@ enum Command {
     Search(Box<Search>),
     Hold(Box<hold::Words>),
     Conformance(conformance::Words),
+    Models(Box<models::Words>),
     Report(Report),
     Compare(Compare),
     Merge(Merge),
@@ -321,6 +324,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, F
         Ok(Line { command: Command::Search(search) }) => Ok(Asked::Search(search)),
         Ok(Line { command: Command::Hold(hold) }) => Ok(Asked::Hold(hold)),
         Ok(Line { command: Command::Conformance(words) }) => Ok(Asked::Conformance(words)),
+        Ok(Line { command: Command::Models(words) }) => Ok(Asked::Models(words)),
         Ok(Line { command: Command::Report(report) }) => Ok(Asked::Report(report)),
         Ok(Line { command: Command::Compare(compare) }) => Ok(Asked::Compare(compare)),
         Ok(Line { command: Command::Merge(merge) }) => Ok(Asked::Merge(merge)),
@@ -355,6 +359,7 @@ Examples:
   ringmill-load http://127.0.0.1:8080/ping --rate 20k --duration 30s
   ringmill-load echo://127.0.0.1:7007 --closed --connections 256 --html report.html
   ringmill-load search http://127.0.0.1:8080/ping --slo 'p99<2ms' --html knee.html
+  ringmill-load models --html models.html
   ringmill-load report run.json -o run.html
   ringmill-load compare before.json after.json
   ringmill-load merge a.hlog b.hlog -o both.hlog

@@ -10,6 +10,7 @@ mod cost;
 mod files;
 mod hold;
 mod merge;
+mod models;
 mod progress;
 mod request;
 mod results;
@@ -51,6 +52,7 @@ fn answer() -> Result<ExitCode, Failure> {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(State::Invalid.exit_code()),
         }),
+        Asked::Models(words) => models::models(*words),
         Asked::Report(report) => results::report(&report).map(|()| ExitCode::SUCCESS),
         Asked::Compare(compare) => results::compare(&compare).map(|()| ExitCode::SUCCESS),
         Asked::Merge(merge) => merge::merge(&merge).map(|()| ExitCode::SUCCESS),

@@ -4,6 +4,7 @@
 //! rests on one theorem: **memory given to the kernel belongs to the ring until its completion comes back** (for a
 //! zero-copy send: until its notification). It knows nothing of shards, services or protocols.
 
+pub mod calls;
 pub mod clock;
 pub mod console;
 pub mod counting_alloc;
@@ -18,6 +19,7 @@ pub mod net;
 pub mod notify;
 pub mod poll;
 pub mod pool;
+pub mod process;
 pub mod ring;
 pub mod sandbox;
 pub mod signal;

@@ -11,6 +11,7 @@ pub mod hlog;
 pub mod interval;
 pub mod isotonic;
 pub mod lindley;
+pub mod models;
 pub mod outcome;
 pub mod paired;
 pub mod plot;

@@ -3,6 +3,7 @@
 mod cli;
 mod course;
 mod files;
+mod models;
 #[path = "../../../../crates/stats/src/outcome/tests/check.rs"]
 mod schema;
 mod search;

@@ -111,6 +111,11 @@ impl Running {
         Running { child, err }
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line of progress that has `part` in it.
     pub(crate) fn wait_for(&mut self, part: &str) {
         let mut line = String::new();

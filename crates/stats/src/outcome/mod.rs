@@ -293,4 +293,4 @@ fn thousandths(value: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Results as they are written against `docs/result.schema.json`, and the keys that others build on.
 
-mod check;
+pub(crate) mod check;
 
 use super::{Asked, Build, Command, Heartbeats, Hold, Losses, Outcome, Search, SearchPoint};
 use crate::interval::Interval;

@@ -244,6 +244,8 @@ fn count(value: f64) -> String {
         n if n >= 1e9 => trimmed(value / 1e9, 3) + "G",
         n if n >= 1e6 => trimmed(value / 1e6, 3) + "M",
         n if n >= 1e3 => trimmed(value / 1e3, 3) + "k",
+        // What is counted a request may be rare.
+        n if n < 0.1 => trimmed(value, 6),
         _ => trimmed(value, 3),
     }
 }
@@ -256,8 +258,9 @@ mod tests {
     fn ticks_are_round_and_named_with_their_unit() {
         use Scale::*;
         use Unit::*;
-        let table: [(Scale, Unit, [f64; 2], usize, &str); 15] = [
+        let table: [(Scale, Unit, [f64; 2], usize, &str); 16] = [
             (Linear, Count, [0.0, 1.0], 5, "0, 0.2, 0.4, 0.6, 0.8, 1"),
+            (Linear, Count, [0.0, 0.0025], 5, "0, 0.0005, 0.001, 0.0015, 0.002, 0.0025"),
             (Linear, Count, [0.0, 230_000.0], 5, "0, 50k, 100k, 150k, 200k"),
             (Linear, Count, [0.0, 1_200_000.0], 5, "0, 500k, 1M"),
             (Linear, Count, [-15.0, 12.0], 5, "-10, 0, 10"),

@@ -4,6 +4,7 @@
 //! changes what it shows: a line has every point that was given, but for those that fall on the same tenth of a unit.
 
 use super::axis::Axis;
+use super::ruler::{below, place};
 use super::style::{COLOURS, STYLE};
 use super::text::{coordinate, escape, shortened, width};
 use std::fmt::Write;
@@ -176,7 +177,7 @@ impl Frame<'_> {
     }
 
     fn x(&self, value: f64) -> f64 {
-        self.left + self.chart.x.position(value) * (self.right - self.left)
+        place(&self.chart.x, value, [self.left, self.right])
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -205,33 +206,7 @@ impl Frame<'_> {
                 );
             }
         }
-        let ticks = chart.x.ticks(X_NAMES);
-        for tick in &ticks {
-            let x = coordinate(self.x(tick.value));
-            let class = if tick.minor { "faint" } else { "grid" };
-            let _ = writeln!(out, "<path class=\"{class}\" d=\"M{x},{t}V{b}\"/>");
-        }
-        // Names that matter most come first; another stands only where it leaves them air.
-        let mut taken: Vec<[f64; 2]> = Vec::new();
-        let (major, minor): (Vec<_>, Vec<_>) = ticks.iter().partition(|tick| !tick.minor);
-        for tick in major.into_iter().chain(minor).filter(|tick| !tick.label.is_empty()) {
-            let (x, half) = (self.x(tick.value), width(&tick.label) / 2.0 + 3.0);
-            let x = x.min(WIDTH - half);
-            if taken.iter().any(|[from, to]| x - half < *to && *from < x + half) {
-                continue;
-            }
-            taken.push([x - half, x + half]);
-            let (x, y) = (coordinate(x), coordinate(bottom + 17.0));
-            let _ = writeln!(
-                out,
-                "<text text-anchor=\"middle\" x=\"{x}\" y=\"{y}\">{}</text>",
-                escape(&tick.label)
-            );
-        }
-        let (x, y) = (coordinate((left + right) / 2.0), coordinate(bottom + 35.0));
-        let label = escape(&chart.x.label);
-        let _ =
-            writeln!(out, "<text class=\"name\" text-anchor=\"middle\" x=\"{x}\" y=\"{y}\">{label}</text>");
+        below(out, &chart.x, [left, right], [top, bottom]);
         let _ = writeln!(out, "<path class=\"frame\" d=\"M{l},{t}V{b}H{r}\"/>");
     }
 
@@ -323,7 +298,7 @@ impl Frame<'_> {
 }
 
 impl Ink {
-    fn class(self) -> String {
+    pub(super) fn class(self) -> String {
         match self {
             Ink::Colour(index) => format!("i{}", index % COLOURS),
             Ink::Dim => "dim".to_string(),
@@ -377,14 +352,13 @@ fn swatch(series: &Series, x: f64, y: f64) -> String {
 }
 
 /// Units of the drawing. At this width, text of 12 can still be read when a telephone makes the picture smaller.
-const WIDTH: f64 = 520.0;
-const TITLE: f64 = 28.0;
+pub(super) const WIDTH: f64 = 520.0;
+pub(super) const TITLE: f64 = 28.0;
 const ROW: f64 = 19.0;
 const SWATCH: f64 = 24.0;
 const PLOT: f64 = 230.0;
-const BELOW: f64 = 44.0;
-/// Names there is room for beside and below.
+pub(super) const BELOW: f64 = 44.0;
+/// Names there is room for beside.
 const Y_NAMES: usize = 8;
-const X_NAMES: usize = 7;
 /// Points of a line that have a hint each, at most.
 const HINTS: usize = 150;

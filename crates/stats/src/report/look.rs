@@ -26,6 +26,7 @@ th,td{padding:4px 10px;text-align:right;vertical-align:top;border-bottom:1px sol
 th:first-child,td:first-child{text-align:left;padding-left:0}
 thead th{color:var(--soft);font-weight:600}
 tbody th{font-weight:600}
+th.narrow{white-space:normal;min-width:92px;vertical-align:bottom}
 td small{display:block;color:var(--soft)}
 td.words,th.words{text-align:left;white-space:normal;overflow-wrap:anywhere}
 .groups{display:flex;flex-wrap:wrap;gap:0 44px}

@@ -11,6 +11,7 @@ mod look;
 mod tables;
 
 pub use compare::{Comparison, Finding, Measure, Row, compare};
+pub(crate) use tables::date;
 
 use crate::outcome::Outcome;
 use crate::plot::{STYLE, escape};
@@ -43,14 +44,8 @@ pub fn page(results: &[(&str, &Outcome)]) -> String {
         [run] => format!("{} {}", tables::command(run.outcome), run.outcome.asked.url),
         runs => format!("{} results", runs.len()),
     };
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{0} - ringmill-load</title>\n<style>\n{1}{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-        escape(&title),
-        look::PAGE
-    );
+    let mut out = begin(&title);
+    let _ = writeln!(out, "<h1>{}</h1>", escape(&title));
     for run in &runs {
         tables::head(&mut out, run, runs.len() > 1);
     }
@@ -71,8 +66,25 @@ pub fn page(results: &[(&str, &Outcome)]) -> String {
         details::details(&mut out, run, runs.len() > 1);
     }
     out.push_str(WORDS);
-    out.push_str("</main>\n</body>\n</html>\n");
+    end(&mut out);
     out
+}
+
+/// A page up to what stands on it, with the look of all pages.
+pub(crate) fn begin(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{} - ringmill-load</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n",
+        escape(title),
+        look::PAGE
+    )
+}
+
+/// What closes it.
+pub(crate) fn end(out: &mut String) {
+    out.push_str("</main>\n</body>\n</html>\n");
 }
 
 /// The charts of [`page`], each by itself as an SVG file, with a name made of its title: `latency-by-percentile`.

@@ -185,7 +185,7 @@ fn small(interval: &str) -> String {
 }
 
 /// Seconds since 1970 as a date and a time in UTC (Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`).
-fn date(unix_s: u64) -> String {
+pub(crate) fn date(unix_s: u64) -> String {
     let (days, second) = (unix_s / 86_400 + 719_468, unix_s % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

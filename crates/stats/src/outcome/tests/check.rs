@@ -4,11 +4,11 @@
 use serde_json::{Map, Value};
 
 /// A schema and what its references point into.
-pub(super) struct Schema(pub(super) Value);
+pub(crate) struct Schema(pub(crate) Value);
 
 impl Schema {
     /// Where and how a document differs.
-    pub(super) fn check(&self, document: &Value) -> Result<(), String> {
+    pub(crate) fn check(&self, document: &Value) -> Result<(), String> {
         self.value(&self.0, document, "")
     }
 
