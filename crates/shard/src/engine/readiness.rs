@@ -174,7 +174,14 @@ impl<S: Service, W: Watch> Readiness<S, W> {
         self.sockets.turn = self.sockets.turn.wrapping_add(1);
         self.seat.tick(now_ns);
         let mut events = std::mem::take(&mut self.events);
-        events.drain(..).for_each(|event| self.ready(event));
+        // What has no share of this turn is dealt with first in the next, before anything else is asked for: the order of a
+        // level-triggered set would favour those who stand in front.
+        let mut done = 0;
+        while done < events.len() && self.seat.has_share() {
+            self.ready(events[done]);
+            done += 1;
+        }
+        events.drain(..done);
         self.events = events;
         self.tell();
         self.seat.fire(&mut self.sockets);
@@ -199,6 +206,9 @@ impl<S: Service, W: Watch> Readiness<S, W> {
 
     /// Waits if nothing is runnable, and fetches what is ready.
     fn wait(&mut self) -> Result<(), linux::Error> {
+        if !self.events.is_empty() {
+            return Ok(());
+        }
         if self.is_runnable() {
             return self.look(Some(0));
         }

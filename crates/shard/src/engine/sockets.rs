@@ -102,8 +102,10 @@ struct Link {
 
 const _: () = assert!(size_of::<Link>() <= 40, "an idle connection is paid for a million times");
 
-/// What one leg may receive in a turn before others get theirs, in buffers: of the default pool, 64 busy legs find as much.
-const SHARE: usize = 4;
+/// What one leg may receive in a turn before others get theirs, in buffers, and how many one call may fill: what is answered
+/// at once goes out before the next are filled.
+const SHARE: usize = 16;
+const CALL_BUFFERS: usize = 4;
 /// The same while the seat is over its budget.
 const RATION: usize = 2;
 /// Datagrams of one socket in a turn.
@@ -202,7 +204,7 @@ impl<W: Watch> Sockets<W> {
         };
         let Some(fd) = link.fd.as_ref() else { return Taken::Nothing };
         // One buffer serves small messages; who filled it has more to say.
-        let buffers = if link.wide { most.min(net::BUFFERS_MAX) } else { 1 };
+        let buffers = if link.wide { most.min(CALL_BUFFERS) } else { 1 };
         self.calls += 1;
         match net::receive(fd, &self.pool, buffers, pieces) {
             Ok(Read::Bytes(bytes)) => {

@@ -123,16 +123,20 @@ impl<S: Service> Seat<S> {
 
     /// Flushes what has grown large before the end of the turn, so that a turn's output stays bounded.
     pub(super) fn flush_large<P: Port>(&mut self, leg: Key, port: &mut P) {
-        let goes = self.pushed < TURN_BYTES_MAX && self.sends < self.limits.turn_sends;
-        if goes && self.queued(leg) >= FLUSH_BYTES {
+        if self.has_share() && self.queued(leg) >= FLUSH_BYTES {
             self.flush(leg, port);
         }
+    }
+
+    /// Whether this turn may still send.
+    pub(crate) fn has_share(&self) -> bool {
+        self.pushed < TURN_BYTES_MAX && self.sends < self.limits.turn_sends
     }
 
     /// Flushes a leg before the end of the turn, where a send costs a call of its own anyway: what was just received is still in
     /// the core's cache, and its buffer comes back for the next leg.
     pub(crate) fn flush_now<P: Port>(&mut self, leg: Key, port: &mut P) {
-        if self.pushed < TURN_BYTES_MAX && self.sends < self.limits.turn_sends && self.queued(leg) > 0 {
+        if self.has_share() && self.queued(leg) > 0 {
             self.flush(leg, port);
         }
     }
