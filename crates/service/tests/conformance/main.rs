@@ -13,6 +13,12 @@ macro_rules! on_every_engine {
         mod epoll {
             $(#[test] fn $name() { super::$name(crate::server::Engine::Epoll) })*
         }
+        mod threads {
+            $(#[test] fn $name() { super::$name(crate::server::Engine::Threads) })*
+        }
+        mod pool {
+            $(#[test] fn $name() { super::$name(crate::server::Engine::Pool) })*
+        }
     };
 }
 
@@ -31,6 +37,7 @@ mod requests;
 mod slow_readers;
 mod tiers;
 mod udp;
+mod workers;
 
 #[global_allocator]
 static ALLOCATOR: linux::counting_alloc::CountingAlloc = linux::counting_alloc::CountingAlloc;
