@@ -312,6 +312,7 @@ fn serve(fault: Fault, cores: Cores) -> Result<(Running, Arc<Mutex<Log>>), Failu
         v6only: true,
         seat: None,
         late: false,
+        refusal: None,
     };
     let plan = Plan {
         cores: vec![cores.server],

@@ -15,6 +15,7 @@ use linux::notify::{Stage, notify};
 use linux::signal::{Signal, Signals};
 use linux::{file, limits, net, ring};
 use service::any::Any;
+use service::http::BUSY;
 use shard::engine::Engine;
 use shard::meter::Board;
 use shard::plan::{Control, EngineError, Listen, Plan, Running};
@@ -112,6 +113,7 @@ fn listen(url: &Url) -> Listen {
         seat: is_admin.then_some(0),
         // It says that the server is draining for as long as that lasts.
         late: is_admin,
+        refusal: matches!(url.kind, Kind::Http).then_some(BUSY),
     }
 }
 

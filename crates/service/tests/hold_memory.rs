@@ -119,6 +119,7 @@ fn a_held_connection_costs_at_most_512_bytes() {
         v6only: true,
         seat: None,
         late: false,
+        refusal: None,
     };
     let plan = Plan { listeners: vec![listen], connections_max: 13_000, ..Plan::default() };
     let server = uring::start(plan, Control::default(), |_, _: &_| Echo).expect("the engine starts");

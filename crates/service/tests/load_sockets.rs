@@ -29,7 +29,7 @@ const UDP_ECHO: usize = 2;
 
 fn listen(transport: Transport) -> Listen {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    Listen { transport, address, v6only: false, seat: None, late: false }
+    Listen { transport, address, v6only: false, seat: None, late: false, refusal: None }
 }
 
 /// HTTP, echo and UDP echo, each on a port of the kernel's choice.

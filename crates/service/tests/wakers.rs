@@ -88,7 +88,8 @@ async fn ask_about_each(cx: Cx, leg: Leg, oracle: mpsc::Sender<Question>) -> Res
 
 fn start(oracle: &mpsc::Sender<Question>) -> Running {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listener = Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false };
+    let listener =
+        Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false, refusal: None };
     let oracle = Mutex::new(oracle.clone());
     let plan = Plan { listeners: vec![listener], ..Plan::default() };
     let make = move |_, _: &_| Seer(oracle.lock().unwrap().clone());

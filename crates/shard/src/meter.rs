@@ -10,43 +10,60 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The meters of all seats of a process.
+/// The meters of all seats of a run: those of its shards, and behind them those of each shard's workers, if there are any.
+///
+/// A shard is counted as a whole: what its workers count stands in its snapshot.
 #[derive(Debug)]
 pub struct Board {
-    seats: Box<[Meter]>,
+    rows: Box<[Meter]>,
     cores: Box<[Option<usize>]>,
+    /// Of each shard.
+    workers: usize,
 }
 
 impl Board {
     /// A board with one meter for each seat. `cores` says which core a seat is pinned to, if any.
     pub fn new(cores: &[Option<usize>]) -> Arc<Board> {
-        Arc::new(Board { seats: cores.iter().map(|_| Meter::default()).collect(), cores: cores.into() })
+        Board::with_workers(cores, 0)
     }
 
-    /// Number of seats.
+    /// The same, where each of them is a shard with so many workers, which are seats too: those of the first shard have the
+    /// numbers behind that of the last shard, and so on.
+    pub fn with_workers(cores: &[Option<usize>], workers: usize) -> Arc<Board> {
+        let rows = (0..cores.len() * (1 + workers)).map(|_| Meter::default()).collect();
+        Arc::new(Board { rows, cores: cores.into(), workers })
+    }
+
+    /// Number of shards: of seats that have no shard over them.
     pub fn seats(&self) -> usize {
-        self.seats.len()
+        self.cores.len()
     }
 
-    /// The meter of seat `index`. Only that seat's thread may write to it. Panics when there is no such seat.
+    /// The meter of seat `index`, of a worker too. Only that seat's thread may write to it. Panics when there is no such seat.
     #[inline]
     pub fn seat(&self, index: usize) -> &Meter {
-        &self.seats[index]
+        &self.rows[index]
     }
 
-    /// The core that seat `index` is pinned to. Panics when there is no such seat.
+    /// The core that shard `index` is pinned to. Panics when there is no such shard.
     pub fn core(&self, index: usize) -> Option<usize> {
         self.cores[index]
     }
 
-    /// What seat `index` has counted so far. Panics when there is no such seat.
+    /// What shard `index` has counted so far, its workers included. Panics when there is no such shard.
     pub fn snapshot(&self, index: usize) -> Snapshot {
-        self.seats[index].snapshot()
+        let shards = self.cores.len();
+        assert!(index < shards);
+        let workers = shards + index * self.workers..shards + (index + 1) * self.workers;
+        self.rows[workers].iter().map(Meter::snapshot).fold(self.rows[index].snapshot(), |mut sum, worker| {
+            sum += worker;
+            sum
+        })
     }
 
     /// The sum over all seats.
     pub fn total(&self) -> Snapshot {
-        self.seats.iter().map(Meter::snapshot).sum()
+        self.rows.iter().map(Meter::snapshot).sum()
     }
 }
 
@@ -187,6 +204,7 @@ table! {
     Counter accepted "Connections accepted."
     Counter closed "Connections closed, by whichever side."
     Counter accepts_paused "Times that accepting stopped because the bound of connections was reached."
+    Counter shed "Connections that were accepted and turned away: every worker was busy and the queue full, or the run ended before their turn."
     Counter accept_errors "Accepts that failed, for want of descriptors or because the peer had gone."
     Counter status_1xx "HTTP answers of class 1xx (informational)."
     Counter status_2xx "HTTP answers of class 2xx (success)."
@@ -262,6 +280,17 @@ mod tests {
         assert_eq!(board.total(), expected);
         assert_eq!(board.snapshot(2), Snapshot { requests: 900, connections: 180, ..Snapshot::default() });
         assert_eq!((board.seats(), board.core(1), board.core(2)), (3, Some(3), None));
+    }
+
+    #[test]
+    fn what_workers_count_stands_in_the_line_of_their_shard() {
+        let board = Board::with_workers(&[Some(0), Some(1)], 3);
+        for seat in 0..2 + 2 * 3 {
+            board.seat(seat).requests.add(10_u64.pow(seat as u32));
+        }
+        let requests = |shard| board.snapshot(shard).requests;
+        assert_eq!((requests(0), requests(1)), (11_101, 11_100_010));
+        assert_eq!((board.seats(), board.total().requests), (2, 11_111_111));
     }
 
     #[test]

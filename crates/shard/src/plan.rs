@@ -25,6 +25,14 @@ pub struct Plan {
     pub backlog: u32,
     /// Which seat of a listener gets a connection.
     pub accept: Accept,
+    /// Most connections that a shard of the engine `threads` serves at a time, each by a thread of its own, 1 to 4,095. A thread
+    /// needs two descriptors, so the real bound may be lower. At it accept stops and `accepts_paused` counts.
+    pub threads_max: u16,
+    /// Threads of a shard of the engine `pool`, 1 to 4,095; few descriptors may make it fewer.
+    pub pool_workers: u16,
+    /// Connections of a shard that wait for one of them, at least 1. Further ones are turned away and `shed` counts; where
+    /// [`connections_max`](Plan::connections_max) is reached first, accept stops instead.
+    pub pool_queue: usize,
     /// Receive buffers of each seat.
     pub pool: linux::pool::Plan,
     /// How long a seat looks for work before it sleeps; 0 sleeps at once.
@@ -59,6 +67,9 @@ impl Default for Plan {
             connections_max: 100_000,
             backlog: 4096,
             accept: Accept::Reuseport,
+            threads_max: 512,
+            pool_workers: 64,
+            pool_queue: 256,
             pool: linux::pool::Plan::default(),
             spin: Duration::ZERO,
             wake: Wake::Sleep,
@@ -86,6 +97,9 @@ pub struct Listen {
     pub seat: Option<u16>,
     /// It serves through the drain and is closed last: for health checks and metrics.
     pub late: bool,
+    /// What a connection is answered that has to be turned away, before it is closed. No session is opened for it, so nobody
+    /// else could say it.
+    pub refusal: Option<&'static [u8]>,
 }
 
 pub use linux::net::Transport;

@@ -16,6 +16,8 @@ pub struct Slab<T> {
     free: u32,
     len: u32,
     slots_max: u32,
+    /// The generation that slots begin with.
+    first: u32,
 }
 
 /// Name of one entry. Copies may outlive it: a key whose entry was removed finds nothing, even after the slot has a new
@@ -24,7 +26,7 @@ pub struct Slab<T> {
 pub struct Key {
     /// Position, below [`SLOTS_MAX`], so that it fits the 24 bits a completion's `user_data` has for it.
     pub slot: u32,
-    /// How often the slot was used, starting at 1. Never 0, so 0 is free to mean "nobody".
+    /// How often the slot was used, starting at 1, or where a slab before it ended. Never 0, so 0 is free to mean "nobody".
     pub generation: u32,
 }
 
@@ -45,7 +47,23 @@ impl<T> Slab<T> {
 
     /// An empty slab of at most `slots_max` entries, and never more than [`SLOTS_MAX`].
     pub fn bounded(slots_max: u32) -> Slab<T> {
-        Slab { pages: Vec::new(), free: NONE, len: 0, slots_max: slots_max.min(SLOTS_MAX) }
+        Slab { pages: Vec::new(), free: NONE, len: 0, slots_max: slots_max.min(SLOTS_MAX), first: 1 }
+    }
+
+    /// An empty slab in the place of one that is gone, and that had [`unused`](Slab::unused): the keys of that one find
+    /// nothing here either.
+    pub fn after(unused: u32) -> Slab<T> {
+        Slab { first: unused, ..Slab::new() }
+    }
+
+    /// A generation that no key of an empty slab has had.
+    pub fn unused(&self) -> u32 {
+        debug_assert!(self.is_empty());
+        self.pages
+            .iter()
+            .flat_map(|page| page.iter())
+            .map(|entry| entry.generation)
+            .fold(self.first, u32::max)
     }
 
     /// Keeps `value`. `None` when the slab is full, and the value is dropped; ask [`is_full`](Slab::is_full) first to keep it.
@@ -150,7 +168,8 @@ impl<T> Slab<T> {
         let first = self.slots();
         let last = first + PAGE_SLOTS as u32 - 1;
         let next = |slot| if slot == last { NONE } else { slot + 1 };
-        let fresh = |slot| Entry { generation: 1, next_free: next(slot), value: None };
+        let generation = self.first;
+        let fresh = |slot| Entry { generation, next_free: next(slot), value: None };
         // Built on the heap: a page of large values does not fit the stack.
         let entries: Vec<Entry<T>> = (first..=last).map(fresh).collect();
         let page = entries.try_into().ok().expect("as many entries were made as a page has");
@@ -208,6 +227,23 @@ mod tests {
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.remove(old), None);
         assert_eq!((slab.contains(new), slab.key_at(new.slot)), (true, Some(new)));
+    }
+
+    #[test]
+    fn the_keys_of_a_slab_find_nothing_in_the_one_that_takes_its_place() {
+        let (mut unused, mut keys) = (1, Vec::new());
+        for round in 1..=3 {
+            let mut slab = Slab::after(unused);
+            for n in 0..round {
+                keys.push(slab.insert(n).unwrap());
+                slab.insert(n).unwrap();
+                let all: Vec<Key> = slab.keys().collect();
+                assert!(keys[..keys.len() - 1].iter().all(|key| !slab.contains(*key)));
+                all.into_iter().for_each(|key| assert!(slab.remove(key).is_some()));
+            }
+            unused = slab.unused();
+        }
+        assert_eq!(unused, 1 + 1 + 2 + 3);
     }
 
     #[test]

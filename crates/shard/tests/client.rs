@@ -99,6 +99,7 @@ fn a_hundred_datagram_sockets_of_one_root_each_hear_their_own_answers_and_no_ref
         v6only: false,
         seat: Some(0),
         late: false,
+        refusal: None,
     };
     let listeners = (0..FLOWS).map(|at| listen(["127.0.0.1:0", "0.0.0.0:0"][at % 2])).collect();
     let plan = Plan { listeners, stamps: true, turn_sends: 16, ..Plan::default() };

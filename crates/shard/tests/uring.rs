@@ -45,7 +45,8 @@ impl Service for Echo {
 
 fn plan(seats: usize) -> Plan {
     let address = "127.0.0.1:0".parse().unwrap();
-    let listen = |transport| Listen { transport, address, v6only: false, seat: None, late: false };
+    let listen =
+        |transport| Listen { transport, address, v6only: false, seat: None, late: false, refusal: None };
     let listeners = vec![listen(Transport::Tcp), listen(Transport::Udp)];
     Plan { cores: vec![None; seats], listeners, ..Plan::default() }
 }

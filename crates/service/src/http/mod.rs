@@ -28,6 +28,11 @@ use router::Table;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// What a connection is answered that a server turns away before it has read anything of it. A 5xx needs no `Date` (RFC 9110,
+/// section 6.6.1).
+pub const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 26\r\nRetry-After: 1\r\nConnection: close\r\n\r\nevery worker here is busy\n";
+
 /// What one HTTP listener serves, to whom, and within which bounds. Shared by all seats, changed by none.
 pub struct Config {
     table: Table,

@@ -38,6 +38,7 @@ pub fn listeners(config: &Config) -> Vec<Listen> {
         v6only: true,
         seat: Some((number % u32::from(config.seats)) as u16),
         late: false,
+        refusal: None,
     };
     (0..config.connections).map(listen).collect()
 }

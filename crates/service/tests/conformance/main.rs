@@ -13,6 +13,12 @@ macro_rules! on_every_engine {
         mod epoll {
             $(#[test] fn $name() { super::$name(crate::server::Engine::Epoll) })*
         }
+        mod threads {
+            $(#[test] fn $name() { super::$name(crate::server::Engine::Threads) })*
+        }
+        mod pool {
+            $(#[test] fn $name() { super::$name(crate::server::Engine::Pool) })*
+        }
     };
 }
 
@@ -40,6 +46,7 @@ mod requests;
 mod rings;
 mod slow_readers;
 mod udp;
+mod workers;
 
 #[global_allocator]
 static ALLOCATOR: linux::counting_alloc::CountingAlloc = linux::counting_alloc::CountingAlloc;

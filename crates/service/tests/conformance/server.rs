@@ -53,8 +53,9 @@ pub(crate) const UDP_ECHO: usize = 3;
 impl Recipe {
     /// One unpinned seat with the defaults of `ringmill`, on 127.0.0.1.
     pub(crate) fn new() -> Recipe {
-        let plan =
-            Plan { listeners: vec![tcp(), Listen { late: true, ..tcp() }, tcp(), udp()], ..Plan::default() };
+        let site = Listen { refusal: Some(http::BUSY), ..tcp() };
+        let admin = Listen { late: true, ..tcp() };
+        let plan = Plan { listeners: vec![site, admin, tcp(), udp()], ..Plan::default() };
         Recipe {
             plan,
             site: http::Config::site(tcp().address, false, &[]),
@@ -102,7 +103,7 @@ impl Recipe {
 /// A listener of streams on 127.0.0.1.
 pub(crate) fn tcp() -> Listen {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false }
+    Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false, refusal: None }
 }
 
 fn udp() -> Listen {

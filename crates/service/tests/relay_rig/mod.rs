@@ -33,7 +33,14 @@ impl Rig {
     /// One unpinned seat and one listener on a port that the kernel chooses.
     pub(crate) fn plan() -> Plan {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false };
+        let listener = Listen {
+            transport: Transport::Tcp,
+            address,
+            v6only: false,
+            seat: None,
+            late: false,
+            refusal: None,
+        };
         Plan { listeners: vec![listener], ..Plan::default() }
     }
 

@@ -37,8 +37,14 @@ impl Rig {
         let kinds =
             vec![Kind::Http(Box::new(site)), Kind::Http(Box::new(admin)), Kind::Echo, Kind::UdpEcho(udp)];
         let config = Config::new(kinds);
-        let listen =
-            |transport, late| Listen { transport, address: any_port, v6only: false, seat: None, late };
+        let listen = |transport, late| Listen {
+            transport,
+            address: any_port,
+            v6only: false,
+            seat: None,
+            late,
+            refusal: None,
+        };
         let listeners = vec![
             listen(Transport::Tcp, false),
             listen(Transport::Tcp, true),

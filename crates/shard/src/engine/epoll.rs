@@ -3,6 +3,7 @@
 //! The loop is that of `readiness.rs`; here is what epoll(7) has of its own. A connection costs one `epoll_ctl` when it begins
 //! and one each time that it waits for something else: a full socket, a pause.
 
+use crate::engine::crew::Alone;
 use crate::engine::readiness::{Readiness, prepare};
 use crate::engine::seats::{self, Start};
 use crate::engine::sockets::Watch;
@@ -43,7 +44,7 @@ fn live<S: Service>(
         Ok(made) => made,
         Err(error) => return start.refuse(error),
     };
-    let mut readiness = Readiness::start(start, sockets, info, make);
+    let mut readiness = Readiness::start(start, sockets, info, Alone, make);
     if let Err(error) = readiness.run() {
         panic!("a seat's epoll set failed: {error}");
     }
@@ -51,6 +52,8 @@ fn live<S: Service>(
 }
 
 impl Watch for Epoll {
+    const CALLS_A_CHANGE: u64 = 1;
+
     fn set(
         &mut self,
         fd: BorrowedFd<'_>,

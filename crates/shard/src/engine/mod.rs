@@ -1,16 +1,21 @@
 //! The loops that drive a seat. Each engine is a file or a folder of its own and knows nothing of the others.
 //!
-//! - `uring/`: completions, one ring a seat; `epoll.rs`: readiness, one set a seat; `sim/`: no kernel at all
+//! - `uring/`: completions, one ring a seat; `epoll.rs`: readiness, one set a seat; `threads.rs`: a thread for each connection;
+//!   `pool.rs`: a bounded number of them, and a queue; `sim/`: no kernel at all
 //! - `readiness.rs` and `sockets.rs`: what engines share that are told which descriptors are ready
+//! - `crew.rs`: what those share whose shards have more threads than one
 //! - `seats.rs`, `peers.rs`, `timed.rs`, `failure.rs`: what all share that run on threads
 
+mod crew;
 pub mod epoll;
 mod failure;
 mod peers;
+pub mod pool;
 mod readiness;
 mod seats;
 pub mod sim;
 mod sockets;
+pub mod threads;
 mod timed;
 pub mod uring;
 
@@ -28,17 +33,23 @@ pub enum Engine {
     Uring,
     /// epoll: readiness ([`epoll`]).
     Epoll,
+    /// A thread for each connection ([`threads`]).
+    Threads,
+    /// So many threads, and a queue before them ([`pool`]).
+    Pool,
 }
 
 impl Engine {
     /// Every engine there is, the default first.
-    pub const ALL: [Engine; 2] = [Engine::Uring, Engine::Epoll];
+    pub const ALL: [Engine; 4] = [Engine::Uring, Engine::Epoll, Engine::Threads, Engine::Pool];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Uring => "uring",
             Engine::Epoll => "epoll",
+            Engine::Threads => "threads",
+            Engine::Pool => "pool",
         }
     }
 
@@ -56,6 +67,8 @@ impl Engine {
         match self {
             Engine::Uring => uring::start(plan, control, make),
             Engine::Epoll => epoll::start(plan, control, make),
+            Engine::Threads => threads::start(plan, control, make),
+            Engine::Pool => pool::start(plan, control, make),
         }
     }
 
@@ -64,6 +77,8 @@ impl Engine {
         match self {
             Engine::Uring => uring::check(plan),
             Engine::Epoll => epoll::check(plan),
+            Engine::Threads => threads::check(plan),
+            Engine::Pool => pool::check(plan),
         }
     }
 }

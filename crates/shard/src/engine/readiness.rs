@@ -4,6 +4,7 @@
 //! to date and wait if nothing is runnable. It decides nothing that another engine decides otherwise: bounds, the drain and
 //! its order are those of docs/SEAM.md. How readiness is learned is the [`Watch`]'s.
 
+use crate::engine::crew::{Crew, Handed};
 use crate::engine::peers::Peers;
 use crate::engine::seats::{BACK_OFF_NS, EMPTIED_A_TURN, LATE_PLACES, Socket, Start};
 use crate::engine::sockets::{EVENT, News, Sockets, Taken, Watch, leg_of};
@@ -22,9 +23,11 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-pub(crate) struct Readiness<S: Service, W> {
+pub(crate) struct Readiness<S: Service, W, C> {
     pub(crate) seat: Seat<S>,
     pub(crate) sockets: Sockets<W>,
+    /// The others of its shard, if there are any.
+    pub(crate) crew: C,
     pub(crate) accepts: Vec<Accept>,
     crowd: usize,
     /// The queue of a listener that is about to close was not emptied in this turn.
@@ -51,6 +54,8 @@ pub(crate) struct Accept {
     id: ListenerId,
     /// It serves through the drain and is closed at its end.
     late: bool,
+    /// What those are told who are turned away.
+    refusal: Option<&'static [u8]>,
     watched: bool,
     /// Somebody waits in its queue.
     ready: bool,
@@ -83,12 +88,16 @@ pub(crate) fn prepare<W: Watch>(
     }
     let memory = |errno| linux::Error::Os { what: "map the receive buffers", errno };
     let pool = Pool::new(plan.pool).map_err(memory)?;
-    // Descriptors belong to the process: each seat keeps to its part of them. Where they are few, what is kept back is little.
+    let connections_max = plan.connections_max.min(descriptors(plan, nofile));
+    Ok((Sockets::new(watch()?, pool), SeatInfo { core, ring: None, connections_max }))
+}
+
+/// Descriptors that a seat may have for its connections, at least 1. They belong to the process: each seat keeps to its part of
+/// them. Where they are few, what is kept back is little.
+pub(crate) fn descriptors(plan: &Plan, nofile: u64) -> usize {
     let share = (nofile - PROCESS_DESCRIPTORS.min(nofile / 4)) / plan.cores.len() as u64;
     let kept = (SEAT_DESCRIPTORS + plan.listeners.len() as u64).min(share / 4);
-    let fits = usize::try_from(share - kept).unwrap_or(usize::MAX);
-    let connections_max = plan.connections_max.min(fits.max(1));
-    Ok((Sockets::new(watch()?, pool), SeatInfo { core, ring: None, connections_max }))
+    usize::try_from(share - kept).unwrap_or(usize::MAX).max(1)
 }
 
 /// Standard streams and what the process opens for itself.
@@ -96,24 +105,44 @@ const PROCESS_DESCRIPTORS: u64 = 16;
 /// A seat's watch and its wake-up, places of late listeners, and what is closing.
 const SEAT_DESCRIPTORS: u64 = 24;
 
-impl<S: Service, W: Watch> Readiness<S, W> {
+impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
     /// The loop of a seat, its listeners watched and its root open; `ready` has been said.
     pub(crate) fn start(
         mut start: Start<S::Note>,
         sockets: Sockets<W>,
         info: SeatInfo,
+        crew: C,
         make: &(impl Fn(u16, &Arc<Board>) -> S + Send + Sync),
-    ) -> Readiness<S, W> {
+    ) -> Readiness<S, W, C> {
         let (plan, peers, parker) = (start.plan.clone(), start.peers.clone(), start.parker());
         let (control, board, index) = (start.control.clone(), start.board.clone(), start.seat);
         let bound = std::mem::take(&mut start.sockets);
         let (desk, limits, ready) =
             start.open(sockets.pool.clone(), info.connections_max, plan.turn_sends, None);
-        let mut this = Readiness {
-            seat: Seat::new(make(index, &board), desk, limits),
+        let seat = Seat::new(make(index, &board), desk, limits);
+        let mut this = Readiness::new(seat, sockets, crew, &plan, peers, parker, control);
+        this.crowd = crate::engine::seats::crowd(&plan, index);
+        this.listen(bound, &plan.listeners);
+        ready.serves(info);
+        this
+    }
+
+    /// The loop of a seat without listeners or root.
+    pub(crate) fn new(
+        seat: Seat<S>,
+        sockets: Sockets<W>,
+        crew: C,
+        plan: &Plan,
+        peers: Arc<Peers>,
+        parker: &'static Parker,
+        control: Control,
+    ) -> Readiness<S, W, C> {
+        Readiness {
+            seat,
             sockets,
+            crew,
             accepts: Vec::new(),
-            crowd: crate::engine::seats::crowd(&plan, index),
+            crowd: 0,
             emptying: false,
             at_bound: false,
             peers,
@@ -128,10 +157,7 @@ impl<S: Service, W: Watch> Readiness<S, W> {
             waits: 0,
             last_call: false,
             told_last: false,
-        };
-        this.listen(bound, &plan.listeners);
-        ready.serves(info);
-        this
+        }
     }
 
     fn listen(&mut self, sockets: Vec<(ListenerId, Socket)>, plan: &[Listen]) {
@@ -141,10 +167,11 @@ impl<S: Service, W: Watch> Readiness<S, W> {
                 Socket::Stream(listener) => {
                     // One that stays blocking would hold the seat: an accept may find its connection gone.
                     listener.set_nonblocking().expect("an open descriptor takes O_NONBLOCK");
-                    let late = plan[usize::from(id.0)].late;
+                    let Listen { late, refusal, .. } = plan[usize::from(id.0)];
                     let listener = Some(listener);
                     let (watched, ready, again_ns, emptied) = (false, false, 0, 0);
-                    self.accepts.push(Accept { listener, id, late, watched, ready, again_ns, emptied });
+                    let accept = Accept { listener, id, late, refusal, watched, ready, again_ns, emptied };
+                    self.accepts.push(accept);
                 }
                 Socket::Datagram(socket) => {
                     let wildcard = socket.address().ip().is_unspecified();
@@ -173,6 +200,7 @@ impl<S: Service, W: Watch> Readiness<S, W> {
     pub(crate) fn turn(&mut self, now_ns: u64) {
         self.sockets.turn = self.sockets.turn.wrapping_add(1);
         self.seat.tick(now_ns);
+        self.crew.look();
         let mut events = std::mem::take(&mut self.events);
         // What has no share of this turn is dealt with first in the next, before anything else is asked for: the order of a
         // level-triggered set would favour those who stand in front.
@@ -198,8 +226,9 @@ impl<S: Service, W: Watch> Readiness<S, W> {
         self.close_down();
         self.relieve();
         self.accept_more();
+        self.serve_next();
         let peers = &self.peers;
-        self.seat.desk.post.flush(|to| peers.parkers[usize::from(to)].notify());
+        self.seat.desk.post.flush(|to| peers.notify(to));
         self.sockets.settle();
         self.count();
     }
@@ -367,7 +396,8 @@ impl<S: Service, W: Watch> Readiness<S, W> {
     /// The end of a drain: when nothing but late listeners serves on any seat, they end too.
     fn close_down(&mut self) {
         let closed = self.accepts.iter().all(|a| a.late || a.listener.is_none());
-        if closed && self.seat.desk.draining && !self.last_call && self.seat.only_late() {
+        let idle = self.seat.only_late() && self.crew.is_idle();
+        if closed && self.seat.desk.draining && !self.last_call && idle {
             self.last_call = true;
             self.peers.leave(self.seat.desk.seat);
         }
@@ -384,7 +414,7 @@ impl<S: Service, W: Watch> Readiness<S, W> {
     /// for one.
     fn stop_listening(&mut self, late: bool) -> bool {
         let (now_ns, mut short) = (self.seat.desk.now_ns, false);
-        let over = self.told == Stop::Abort || self.seat.is_past_drain();
+        let over = self.is_past_end();
         for index in 0..self.accepts.len() {
             if self.accepts[index].late != late {
                 continue;
@@ -393,19 +423,20 @@ impl<S: Service, W: Watch> Readiness<S, W> {
                 let accept = &mut self.accepts[index];
                 let Some(listener) = accept.listener.as_ref() else { break };
                 let rests = now_ns < accept.again_ns;
+                let full = !late && self.crew.is_full();
                 let next = match accept.emptied < self.crowd {
-                    true if rests => Err(()),
+                    true if rests || full => Err(()),
                     true => listener.accept_next().map_err(drop),
                     false => Ok(None),
                 };
                 match next {
                     Ok(Some(fd)) => {
                         accept.emptied += 1;
-                        let id = accept.id;
-                        self.take_in(fd, id);
+                        self.take_in(fd, index);
                     }
                     Err(()) if !over => {
-                        accept.again_ns = if rests { accept.again_ns } else { now_ns + BACK_OFF_NS };
+                        // A crew that is full says when it is not.
+                        accept.again_ns = if rests || full { accept.again_ns } else { now_ns + BACK_OFF_NS };
                         short = true;
                         break;
                     }
@@ -452,10 +483,7 @@ impl<S: Service, W: Watch> Readiness<S, W> {
                 let Some(listener) = self.accepts[index].listener.as_ref() else { break };
                 self.sockets.calls += 1;
                 match listener.accept_next() {
-                    Ok(Some(fd)) => {
-                        let id = self.accepts[index].id;
-                        self.take_in(fd, id);
-                    }
+                    Ok(Some(fd)) => self.take_in(fd, index),
                     Ok(None) => break,
                     Err(_) => {
                         self.seat.desk.meter().accept_errors.inc();
@@ -472,28 +500,61 @@ impl<S: Service, W: Watch> Readiness<S, W> {
             self.seat.desk.meter().accepts_paused.inc();
         }
         self.at_bound = full;
+        self.crew.expect(full || !serving);
+    }
+
+    /// Begins with a connection that somebody else of the shard accepted, if it is this seat's turn.
+    fn serve_next(&mut self) {
+        let over = self.is_past_end();
+        if let Some((fd, id)) = self.crew.next(self.seat.is_vacant(), over, self.seat.desk.meter()) {
+            self.serve(fd, id);
+        }
     }
 
     fn places(&self, late: bool) -> usize {
         match late {
             true => LATE_PLACES.saturating_sub(self.seat.late()),
-            false => self.seat.desk.connections_max.saturating_sub(self.seat.taken()),
+            false => self.crew.places(self.seat.desk.connections_max.saturating_sub(self.seat.taken())),
         }
     }
 
-    fn take_in(&mut self, fd: OwnedFd, id: ListenerId) {
+    /// A connection was accepted. Those of late listeners are served here, whoever else there is.
+    fn take_in(&mut self, fd: OwnedFd, index: usize) {
+        let Accept { id, late, refusal, .. } = self.accepts[index];
+        let handed = if late { Handed::Back(fd) } else { self.crew.hand_over(fd, id) };
+        match handed {
+            Handed::Over => {}
+            Handed::Back(fd) => self.serve(fd, id),
+            Handed::Refused(fd) => {
+                if let Some(leg) = self.reserve(fd, id) {
+                    self.seat.turn_away(leg, refusal, &mut self.sockets);
+                }
+            }
+        }
+    }
+
+    /// Serves a connection.
+    pub(crate) fn serve(&mut self, fd: OwnedFd, id: ListenerId) {
+        if let Some(leg) = self.reserve(fd, id) {
+            self.seat.accepted(leg, id, &mut self.sockets);
+        }
+    }
+
+    fn reserve(&mut self, fd: OwnedFd, id: ListenerId) -> Option<Key> {
         let Some(leg) = self.seat.reserve(id) else {
-            return self.seat.desk.meter().accept_errors.inc();
+            self.seat.desk.meter().accept_errors.inc();
+            return None;
         };
         self.sockets.attach(leg, fd);
-        self.seat.accepted(leg, id, &mut self.sockets);
+        Some(leg)
     }
 
     /// Whether another thread gave this seat something that it has not looked at.
     fn has_mail(&self) -> bool {
         let desk = &self.seat.desk;
         let others_ended = self.last_call && !self.told_last && self.peers.all_left();
-        others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || self.control.stop() > self.told
+        let told = self.control.stop() > self.told || self.crew.has_news();
+        others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || told
     }
 
     fn is_runnable(&self) -> bool {
@@ -520,8 +581,14 @@ impl<S: Service, W: Watch> Readiness<S, W> {
         self.timed.look(self.seat.desk.now_ns, meter);
     }
 
+    /// Whether what is left has had its time.
+    fn is_past_end(&self) -> bool {
+        self.told == Stop::Abort || self.seat.is_past_drain()
+    }
+
     fn is_over(&self) -> bool {
-        self.last_call && self.seat.is_over() && self.accepts.iter().all(|a| a.listener.is_none())
+        let closed = self.accepts.iter().all(|a| a.listener.is_none());
+        self.crew.is_done(self.last_call && closed && self.seat.is_over(), self.seat.is_vacant())
     }
 
     pub(crate) fn report(&self, core: Option<usize>) -> SeatReport {

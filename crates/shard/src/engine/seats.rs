@@ -23,6 +23,8 @@ pub(crate) struct Start<N: Send> {
     pub(crate) board: Arc<Board>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) sockets: Vec<(ListenerId, Socket)>,
+    /// The mail of its workers, one for each that it may have.
+    pub(crate) workers: Vec<Post<Letter<N>>>,
     /// The soft limit of descriptors, raised as far as it goes.
     pub(crate) nofile: u64,
     post: Post<Letter<N>>,
@@ -63,25 +65,40 @@ pub(crate) fn start<N: Send + 'static>(
     control: Control,
     body: impl Fn(Start<N>) -> SeatReport + Send + Sync + 'static,
 ) -> Result<Running, EngineError> {
+    start_with_workers(plan, control, 0, body)
+}
+
+/// The same, where each of these seats is a shard that may have so many workers, which are seats too.
+pub(crate) fn start_with_workers<N: Send + 'static>(
+    plan: Plan,
+    control: Control,
+    workers: usize,
+    body: impl Fn(Start<N>) -> SeatReport + Send + Sync + 'static,
+) -> Result<Running, EngineError> {
     check(&plan)?;
     let nofile = limits::raise_nofile()?.soft;
-    let board = Board::new(&plan.cores);
+    let board = Board::with_workers(&plan.cores, workers);
     let seats = plan.cores.len() as u16;
     let (sockets, addresses) = bind_all(&plan)?;
-    let mut posts = mail::mesh(seats).into_iter();
+    let all = u16::try_from(plan.cores.len() * (1 + workers)).expect("there are inboxes for every seat");
+    let mut posts = if workers == 0 { mail::mesh(all) } else { mail::boxes(all) };
+    let mut staff = posts.split_off(usize::from(seats)).into_iter();
+    let mut posts = posts.into_iter();
     let inboxes = (0..seats).map(|_| Inbox::register()).collect::<Result<Vec<_>, _>>()?;
-    let peers = Peers::new(inboxes.iter().map(|inbox| inbox.parker()).collect());
+    let parkers = inboxes.iter().map(|inbox| inbox.parker()).collect();
+    let peers = Peers::new(parkers, plan.cores.len() * workers);
     inboxes.iter().for_each(|inbox| control.add(inbox.parker()));
     let (body, plan) = (Arc::new(body), Arc::new(plan));
     let (ready, starts) = mpsc::channel();
     let (mut threads, mut failure) = (Vec::new(), None);
     for ((seat, inbox), sockets) in (0..seats).zip(inboxes).zip(sockets) {
-        let post = posts.next().expect("the mesh has a post for each seat");
+        let post = posts.next().expect("there is a post for each seat");
+        let workers = staff.by_ref().take(workers).collect();
         let (plan, board, control) = (plan.clone(), board.clone(), control.clone());
         let (peers, ready, body) = (peers.clone(), ready.clone(), body.clone());
         let life = move || {
             let _place = Place { peers: peers.clone(), seat };
-            body(Start { seat, plan, control, board, peers, sockets, nofile, post, inbox, ready })
+            body(Start { seat, plan, control, board, peers, sockets, workers, nofile, post, inbox, ready })
         };
         match std::thread::Builder::new().name(format!("shard-{seat}")).spawn(life) {
             Ok(thread) => threads.push(thread),

@@ -18,6 +18,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How an engine learns which descriptors are ready. Level-triggered: what is ready and was not dealt with is told again.
 pub(crate) trait Watch {
+    /// System calls that a change makes.
+    const CALLS_A_CHANGE: u64;
+
     /// Changes what is wanted of a descriptor, which is in the set exactly when anything was wanted of it. `token` comes back
     /// with its events.
     fn set(
@@ -359,7 +362,7 @@ impl<W: Watch> Sockets<W> {
                 continue;
             }
             let before = std::mem::replace(&mut link.watched, now);
-            self.calls += 1;
+            self.calls += W::CALLS_A_CHANGE;
             if self.watch.set(fd.as_fd(), before, now, token(leg)).is_err() {
                 // There is no memory, or no watch left for this user: the leg cannot be served.
                 link.watched = Interest::default();

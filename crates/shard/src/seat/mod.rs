@@ -154,6 +154,17 @@ impl<S: Service> Seat<S> {
         }
     }
 
+    /// Takes the place of a seat that is gone, for which [`Seat::leave`] gave `unused`: its addresses name nobody here.
+    pub(crate) fn succeed(&mut self, unused: u32) {
+        debug_assert!(self.sessions.is_empty());
+        self.sessions = Slab::after(unused);
+    }
+
+    /// Gives up the seat, on which nobody is left: its desk, and what a seat in its place must know.
+    pub(crate) fn leave(self) -> (Desk<S::Note>, u32) {
+        (self.desk, self.sessions.unused())
+    }
+
     /// Opens the root session. Its datagram listeners follow by [`Seat::bound`].
     pub(crate) fn open_root<P: Port>(&mut self, port: &mut P) -> Key {
         self.open(Origin::Root, None, port).expect("an empty slab has room for the root session")
@@ -208,6 +219,21 @@ impl<S: Service> Seat<S> {
         if self.open(Origin::Accepted(Leg(leg), listener), Some(leg), port).is_none() {
             self.shut(leg, true, port);
         }
+    }
+
+    /// Turns away the connection of a reserved leg: `answer` is sent, and the leg closed in stages. It gets no session and
+    /// counts as no connection.
+    pub(crate) fn turn_away<P: Port>(&mut self, leg: Key, answer: Option<&'static [u8]>, port: &mut P) {
+        self.desk.meter().shed.inc();
+        if let Some(answer) = answer {
+            self.desk.out(NOBODY, leg).fixed(answer);
+        }
+        // It is received from when it lingers. What comes before that stays in the socket, where a close would answer it
+        // with a reset, and that would destroy the answer.
+        if let Some(conn) = self.desk.conns.get_mut(leg) {
+            conn.set(Flag::Deaf, true);
+        }
+        self.close(leg, port);
     }
 
     /// A connect succeeded.
@@ -314,9 +340,14 @@ impl<S: Service> Seat<S> {
         self.sessions.len() == self.late
     }
 
+    /// Whether nobody is on the seat: no session, no root, no leg that is still closing.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.sessions.is_empty() && self.desk.conns.is_empty()
+    }
+
     /// Whether a drain has come to its end: no session is left.
     pub(crate) fn is_over(&self) -> bool {
-        self.desk.draining && self.sessions.is_empty() && self.desk.conns.is_empty()
+        self.desk.draining && self.is_vacant()
     }
 
     fn open<P: Port>(&mut self, origin: Origin, leg: Option<Key>, port: &mut P) -> Option<Key> {

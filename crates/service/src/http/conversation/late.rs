@@ -54,8 +54,7 @@ impl Http {
         let stays = session.is_idle()
             && config.is_admin()
             && self.drain.as_ref().is_some_and(|drain| {
-                let board = io.board();
-                let open: u64 = (0..board.seats()).map(|seat| board.seat(seat).connections.get()).sum();
+                let open = io.board().total().connections;
                 open > self.admins && after(now, ADMIN_LEAVE) < drain.until
             });
         if moved || stays {

@@ -157,5 +157,5 @@ pub fn plan(seats: u16) -> Plan {
 
 /// A listener of every seat.
 pub fn listener(transport: Transport, address: SocketAddr) -> Listen {
-    Listen { transport, address, v6only: false, seat: None, late: false }
+    Listen { transport, address, v6only: false, seat: None, late: false, refusal: None }
 }

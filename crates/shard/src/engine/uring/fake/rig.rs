@@ -101,7 +101,7 @@ impl<S: Service> Rig<S> {
         let limits = Limits { idle: None, drain: Duration::from_secs(5), late, zero_copy_bytes, turn_sends };
         let mut desk = Desk::new(parts, 0);
         desk.stamps = setting.stamps.then(Box::default);
-        let peers = Peers::new(vec![parker]);
+        let peers = Peers::new(vec![parker], 0);
         let control = Control::default();
         let mut uring = Uring {
             seat: Seat::new(service, desk, limits),
