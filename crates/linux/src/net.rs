@@ -5,6 +5,7 @@
 
 mod accept;
 mod address;
+mod foreign;
 mod stream;
 mod udp;
 
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use address::SockAddr;
+pub use foreign::{adopt, borrow};
 pub use stream::{BUFFERS_MAX, Read, connect_start, receive, receive_datagram, send, send_datagram};
 pub use udp::{Arrival, ReplyFrom, UdpOptions, UdpSocket};
 
