@@ -62,7 +62,10 @@ impl Arena {
     }
 
     /// The pool calls this only for a part that it has taken for one writer, and lends it to nobody meanwhile.
-    #[allow(clippy::mut_from_ref, reason = "the pool's counts say who has a part, not a borrow of the whole arena")]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the pool's counts say who has a part, not a borrow of the whole arena"
+    )]
     pub(super) fn slice_mut(&self, from: usize, len: usize) -> &mut [u8] {
         assert!(from.checked_add(len).is_some_and(|end| end <= self.bytes));
         // SAFETY: in bounds of the mapping (asserted), which lives as long as `self` and was zeroed by the kernel, so the

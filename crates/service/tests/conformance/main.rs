@@ -13,6 +13,10 @@ macro_rules! on_every_engine {
         mod epoll {
             $(#[test] fn $name() { super::$name(crate::server::Engine::Epoll) })*
         }
+        #[cfg(feature = "glommio")]
+        mod glommio {
+            $(#[test] fn $name() { super::$name(crate::server::Engine::Glommio) })*
+        }
     };
 }
 

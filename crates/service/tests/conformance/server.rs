@@ -98,7 +98,8 @@ pub(crate) fn tcp() -> Listen {
     Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false }
 }
 
-fn udp() -> Listen {
+/// A listener of datagrams on 127.0.0.1.
+pub(crate) fn udp() -> Listen {
     Listen { transport: Transport::Udp, ..tcp() }
 }
 

@@ -1,11 +1,17 @@
 //! The loops that drive a seat. Each engine is a file or a folder of its own and knows nothing of the others.
 //!
 //! - `uring/`: completions, one ring a seat; `epoll.rs`: readiness, one set a seat; `sim/`: no kernel at all
+//! - `glommio/`: the executor of another project; `glommio_absent.rs` stands for it in a build without
 //! - `readiness.rs` and `sockets.rs`: what engines share that are told which descriptors are ready
 //! - `seats.rs`, `peers.rs`, `timed.rs`, `failure.rs`: what all share that run on threads
 
 pub mod epoll;
 mod failure;
+#[cfg(feature = "glommio")]
+pub mod glommio;
+#[cfg(not(feature = "glommio"))]
+#[path = "glommio_absent.rs"]
+pub mod glommio;
 mod peers;
 mod readiness;
 mod seats;
@@ -28,18 +34,32 @@ pub enum Engine {
     Uring,
     /// epoll: readiness ([`epoll`]).
     Epoll,
+    /// glommio 0.9: a task for each connection ([`glommio`]).
+    Glommio,
 }
 
 impl Engine {
     /// Every engine there is, the default first.
-    pub const ALL: [Engine; 2] = [Engine::Uring, Engine::Epoll];
+    pub const ALL: [Engine; 3] = [Engine::Uring, Engine::Epoll, Engine::Glommio];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Uring => "uring",
             Engine::Epoll => "epoll",
+            Engine::Glommio => "glommio",
         }
+    }
+
+    /// Whether a request may cost it an allocation: glommio makes a record of each wait.
+    pub fn allocates(self) -> bool {
+        self == Engine::Glommio
+    }
+
+    /// Whether a datagram listener on a wildcard address can be served: answers must come from the address that was asked, and
+    /// glommio's sockets do not tell which one that was.
+    pub fn serves_udp_wildcards(self) -> bool {
+        self != Engine::Glommio
     }
 
     /// Starts the seats of a plan and returns when all of them serve, or none. `make` builds the service of each seat on that
@@ -56,6 +76,7 @@ impl Engine {
         match self {
             Engine::Uring => uring::start(plan, control, make),
             Engine::Epoll => epoll::start(plan, control, make),
+            Engine::Glommio => glommio::start(plan, control, make),
         }
     }
 
@@ -64,6 +85,7 @@ impl Engine {
         match self {
             Engine::Uring => uring::check(plan),
             Engine::Epoll => epoll::check(plan),
+            Engine::Glommio => glommio::check(plan),
         }
     }
 }
