@@ -31,6 +31,7 @@ mod echo;
 mod limits;
 mod notes;
 mod refusals;
+mod relays;
 mod requests;
 mod slow_readers;
 mod tiers;

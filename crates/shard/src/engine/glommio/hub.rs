@@ -70,6 +70,15 @@ pub(super) struct Accept {
     again_ns: u64,
     /// Connections taken out of its queue since it was to close.
     emptied: usize,
+    /// Its task has ended: no accept is under way any more.
+    ended: bool,
+}
+
+impl Accept {
+    /// Whether nobody can come by it any more.
+    fn is_closed(&self) -> bool {
+        self.listener.is_none() && self.ended
+    }
 }
 
 /// Connections that one listener brings before the kernel is looked at again, and others are heard.
@@ -118,7 +127,8 @@ impl<S: Service> Hub<S> {
                 Socket::Stream(listener) => {
                     let late = plan.listeners[usize::from(id.0)].late;
                     let (listener, task, brought, again_ns, emptied) = (Some(listener), None, 0, 0, 0);
-                    this.accepts.push(Accept { listener, id, late, task, brought, again_ns, emptied });
+                    let ended = false;
+                    this.accepts.push(Accept { listener, id, late, task, brought, again_ns, emptied, ended });
                 }
                 Socket::Datagram(socket) => {
                     let Some(leg) = this.seat.bound(root, id) else { continue };
@@ -228,6 +238,22 @@ impl<S: Service> Hub<S> {
         if open { Poll::Ready(true) } else { Poll::Pending }
     }
 
+    /// Whoever came by an accept that was under way when the seat became full waits here as in the queue: glommio's accept cannot be
+    /// called back without losing them. In a drain they are let in with those of the queue.
+    pub(super) fn poll_room(&mut self, index: usize, cx: &Context<'_>) -> Poll<()> {
+        let Accept { late, ref listener, .. } = self.accepts[index];
+        if self.places(late) > 0 || listener.is_none() || !self.listens(late) {
+            return Poll::Ready(());
+        }
+        self.accepts[index].task = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The task of a listener ends.
+    pub(super) fn accept_ended(&mut self, index: usize) {
+        self.accepts[index].ended = true;
+    }
+
     /// What an accept came to. One that was under way when its listener closed may still bring somebody, who is served.
     pub(super) fn accepted(&mut self, index: usize, accepted: Result<TcpStream, ()>) {
         self.begin();
@@ -327,14 +353,14 @@ impl<S: Service> Hub<S> {
         }
         let short = self.stop_listening(false);
         // Where descriptors are short, those who have one have to end before the rest of the queue can be served.
-        if short || self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
+        if short || self.accepts.iter().all(|a| a.late || a.is_closed()) {
             self.seat.drain(&mut self.streams);
         }
     }
 
     /// The end of a drain: when nothing but late listeners serves on any seat, they end too.
     fn close_down(&mut self) {
-        let closed = self.accepts.iter().all(|a| a.late || a.listener.is_none());
+        let closed = self.accepts.iter().all(|a| a.late || a.is_closed());
         if closed && self.seat.desk.draining && !self.last_call && self.seat.only_late() {
             self.last_call = true;
             self.peers.leave(self.seat.desk.seat);
@@ -453,7 +479,7 @@ impl<S: Service> Hub<S> {
 
     /// Whether nothing is left to serve.
     pub(super) fn has_ended(&self) -> bool {
-        self.last_call && self.seat.is_over() && self.accepts.iter().all(|a| a.listener.is_none())
+        self.last_call && self.seat.is_over() && self.accepts.iter().all(Accept::is_closed)
     }
 
     /// Whether every task but the keeper has ended too.

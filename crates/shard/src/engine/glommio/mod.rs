@@ -113,9 +113,10 @@ fn prepare(
     }
     let memory = |errno| linux::Error::Os { what: "map the receive buffers", errno };
     let pool = Pool::new(plan.pool).map_err(memory)?;
-    // Descriptors belong to the process: each seat keeps to its part of them. glommio has a second one of each listener.
+    // Descriptors belong to the process: each seat keeps to its part of them. glommio has a second one of each listener, and
+    // perhaps a connection that waits for its place.
     let share = (nofile - PROCESS_DESCRIPTORS.min(nofile / 4)) / plan.cores.len() as u64;
-    let kept = EXECUTOR_DESCRIPTORS + SEAT_DESCRIPTORS + 2 * plan.listeners.len() as u64;
+    let kept = EXECUTOR_DESCRIPTORS + SEAT_DESCRIPTORS + 3 * plan.listeners.len() as u64;
     let fits = usize::try_from(share - kept.min(share / 2)).unwrap_or(usize::MAX);
     let connections_max = plan.connections_max.min(fits.max(1));
     Ok((executor, pool, SeatInfo { core, ring: None, connections_max }))
@@ -139,4 +140,53 @@ fn executor(core: Option<usize>, spin: Duration) -> Result<LocalExecutor, Glommi
 /// Why there is no executor.
 fn refused(error: GlommioError<()>) -> EngineError {
     linux::Error::Os { what: "start glommio's executor", errno: io::Error::from(error) }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Listen;
+    use glommio::{TaskQueueHandle, spawn_local_into};
+    use std::net::SocketAddr;
+    use std::sync::mpsc;
+
+    /// Never reached unless the test fails.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn udp(address: &str) -> Plan {
+        let address: SocketAddr = address.parse().expect("an address");
+        let listener = Listen { transport: Transport::Udp, address, v6only: false, seat: None, late: false };
+        Plan { listeners: vec![listener], ..Plan::default() }
+    }
+
+    #[test]
+    fn a_wildcard_for_datagrams_is_refused_with_its_address_and_streams_have_any() {
+        for wild in ["0.0.0.0:53", "[::]:53"] {
+            let refusal =
+                check(&udp(wild)).expect_err("it could not answer from the address asked").to_string();
+            assert!(refusal.contains(wild) && refusal.contains("glommio"), "{refusal}");
+        }
+        let mut plan = udp("0.0.0.0:53");
+        plan.listeners[0].transport = Transport::Tcp;
+        check(&plan).expect("this machine has io_uring, as the other tests need it");
+    }
+
+    #[test]
+    fn an_executor_does_not_sleep_beside_a_task_that_can_run() {
+        // With a PREEMPT of a nanosecond, which fires before the first look at the tasks each time, this never ends.
+        let (done, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let executor = executor(None, Duration::ZERO).expect("an executor can be made");
+            let count = executor.run(async {
+                let mut count = 0;
+                for _ in 0..1000 {
+                    count +=
+                        spawn_local_into(async { 1 }, TaskQueueHandle::default()).expect("a queue").await;
+                }
+                count
+            });
+            done.send(count).expect("the test waits");
+        });
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(1000), "it sleeps beside a task that can run");
+    }
 }

@@ -193,7 +193,10 @@ impl Streams {
 
     /// Whether there is something to do though nothing happens.
     pub(super) fn is_runnable(&self) -> bool {
-        !self.news.is_empty() || !self.again.is_empty() || !self.born.is_empty()
+        // Who found no buffer in the turn in which sends took the last ones is relieved by the next turn, for which those are
+        // old enough to be called back; the peers of both may have no more to say until then.
+        let relieves = !self.starved.is_empty() && !self.senders.is_empty();
+        relieves || !self.news.is_empty() || !self.again.is_empty() || !self.born.is_empty()
     }
 
     /// Sends and the datagrams that wait, whose end is to come.

@@ -74,8 +74,10 @@ async fn pace<S: Service + 'static>(hub: Shared<S>) {
 async fn listen<S: Service + 'static>(hub: Shared<S>, index: usize, listener: TcpListener) {
     while poll_fn(|cx| hub.borrow_mut().poll_place(index, cx)).await {
         let accepted = listener.accept().await;
+        poll_fn(|cx| hub.borrow_mut().poll_room(index, cx)).await;
         hub.borrow_mut().accepted(index, accepted.map_err(drop));
     }
+    hub.borrow_mut().accept_ended(index);
 }
 
 /// The task of a leg: of a connection, or of a datagram socket.
