@@ -191,8 +191,8 @@ pub(crate) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "engine",
-        value: "auto|uring|epoll",
-        what: "What moves the bytes: io_uring, or epoll",
+        value: "auto|uring|epoll|threads|pool|glommio",
+        what: "What moves the bytes: io_uring, epoll, a thread for each connection, a pool of threads, glommio",
         why: "auto is uring, and epoll where this process may not have a ring; it says so. An engine that is named serves or \
               ends with the reason. Others than uring are there to be compared: see docs/IO-MODELS.md.",
         field: |config| Field::Word(&mut config.engine),
@@ -233,6 +233,27 @@ pub(crate) const KNOBS: &[Knob] = &[
         why: "For experiments. cbpf keeps a connection on the core of its network queue, where queues and cores match; on \
               loopback that is the client's core, so that one client means one shard. A core without a shard goes by the hash.",
         field: |config| Field::Word(&mut config.accept),
+    },
+    Knob {
+        name: "threads-max",
+        value: "N",
+        what: "Most connections of one shard under --engine threads, each by a thread of its own",
+        why: "At the bound accept stops, and a counter says so. Two file descriptors (ulimit -n) go to each.",
+        field: |config| Field::Number(&mut config.threads_max, 1..=4095),
+    },
+    Knob {
+        name: "pool-workers",
+        value: "N",
+        what: "Threads of one shard under --engine pool",
+        why: "A connection keeps its worker until it ends, also while it says nothing.",
+        field: |config| Field::Number(&mut config.pool_workers, 1..=4095),
+    },
+    Knob {
+        name: "pool-queue",
+        value: "N",
+        what: "Connections of one shard that wait for a worker under --engine pool",
+        why: "Further ones are closed, those of HTTP after a 503, and counted (`shed`).",
+        field: |config| Field::Number(&mut config.pool_queue, 1..=1_000_000),
     },
     Knob {
         name: "recv-buffers",

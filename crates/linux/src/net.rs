@@ -5,6 +5,7 @@
 
 mod accept;
 mod address;
+mod foreign;
 mod steer;
 mod stream;
 mod udp;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use address::SockAddr;
+pub use foreign::{adopt, borrow};
 pub use steer::CORES_MAX;
 pub use stream::{BUFFERS_MAX, Read, connect_start, receive, receive_datagram, send, send_datagram};
 pub use udp::{Arrival, ReplyFrom, UdpOptions, UdpSocket};

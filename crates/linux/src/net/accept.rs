@@ -42,12 +42,29 @@ impl Listener {
             }
         }
     }
+
+    /// Listens no more, whoever else has the descriptor: what waits in the queue is reset, and an accept that waits ends with
+    /// EINVAL (shutdown(2) of a listening socket). Empty the queue first.
+    pub fn stop(&self) {
+        // SAFETY: shutdown(2) takes no pointer, and the descriptor is open while it is borrowed. It cannot fail on a socket
+        // that listens; one that was stopped before does so already.
+        unsafe { libc::shutdown(self.fd.as_raw_fd(), libc::SHUT_RD) };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::net::{ListenOptions, Listener};
     use std::net::TcpStream;
+
+    #[test]
+    fn one_that_was_stopped_refuses_though_somebody_still_has_its_descriptor() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default()).unwrap();
+        listener.stop();
+        listener.stop();
+        assert!(TcpStream::connect(listener.address()).is_err());
+        assert!(listener.accept_next().is_err(), "nothing is there to wait for any more");
+    }
 
     #[test]
     fn what_waits_is_accepted_and_nothing_is_waited_for() {

@@ -61,6 +61,19 @@ impl Arena {
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(from), len) }
     }
 
+    /// The pool calls this only for a part that it has taken for one writer, and lends it to nobody meanwhile.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the pool's counts say who has a part, not a borrow of the whole arena"
+    )]
+    pub(super) fn slice_mut(&self, from: usize, len: usize) -> &mut [u8] {
+        assert!(from.checked_add(len).is_some_and(|end| end <= self.bytes));
+        // SAFETY: in bounds of the mapping (asserted), which lives as long as `self` and was zeroed by the kernel, so the
+        // bytes are initialised. The part was just taken out of the free ones and is given on only when the slice is gone,
+        // so no lease, no kernel and no second call reads or writes it.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(from), len) }
+    }
+
     /// The pool calls this only for a part that is in nobody's hands.
     pub(super) fn write(&self, from: usize, bytes: &[u8]) {
         assert!(from.checked_add(bytes.len()).is_some_and(|end| end <= self.bytes));

@@ -159,6 +159,27 @@ impl Pool {
         Some(self.lease(index, 0, len as u32))
     }
 
+    /// Takes a free buffer, has `write` fill it from its beginning, and lends what it says it wrote; where that is nothing, or
+    /// an error, the buffer is free again. `None` when no buffer is free: `write` is not called then.
+    ///
+    /// For engines that receive by calls of their own. Panics when a kernel ring reads this pool, and when `write` says more
+    /// than there was room for.
+    pub fn fill_with<E>(
+        &self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Option<Result<Option<Lease>, E>> {
+        let index = self.take()?;
+        let bytes = self.0.bytes as usize;
+        let written = write(self.0.arena.slice_mut(usize::from(index) * bytes, bytes));
+        if !matches!(written, Ok(1..)) {
+            self.put_back(index);
+        }
+        Some(written.map(|len| {
+            assert!(len <= bytes, "{len} bytes are more than a buffer holds");
+            (len > 0).then(|| self.lease(index, 0, len as u32))
+        }))
+    }
+
     /// Takes a free buffer, the one that came back last if there is one: it is the likeliest to be in the core's cache.
     ///
     /// For engines without a kernel ring, which hand it back by [`Pool::put_back`] or lend it by [`Pool::filled`]. Panics
@@ -287,6 +308,23 @@ mod tests {
         assert_eq!((&two[..], pool.lent()), (&b"world"[..], 1));
         drop(two);
         assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn a_buffer_is_lent_as_far_as_it_was_written_and_else_stays_free() {
+        let pool = pool(2);
+        let write = |room: &mut [u8]| -> Result<usize, ()> {
+            assert_eq!(room.len(), 1024);
+            room[..5].copy_from_slice(b"hello");
+            Ok(5)
+        };
+        let lease = pool.fill_with(write).expect("a buffer is free").unwrap().expect("it was written to");
+        assert_eq!((&lease[..], pool.lent()), (&b"hello"[..], 1));
+        assert!(pool.fill_with(|_| Ok::<_, ()>(0)).expect("the other is free").unwrap().is_none());
+        assert!(pool.fill_with(|_| Err(7)).expect("and still is").is_err_and(|error| error == 7));
+        let _other = pool.fill_with(write).expect("and still is");
+        assert!(pool.fill_with(write).is_none());
+        assert_eq!(pool.lent(), 1, "what was not kept came back");
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn a_connection_on_which_nothing_moves_is_closed_and_counted(engine: Engine) {
 /// of a drain has it for half a second (`echo`): with few of them the crowd would take longer than a drain may.
 fn descriptors(engine: Engine) -> u64 {
     match engine {
-        Engine::Uring | Engine::Epoll => 40,
+        Engine::Uring | Engine::Epoll | Engine::Glommio => 40,
         Engine::Threads | Engine::Pool => 120,
     }
 }

@@ -19,6 +19,10 @@ macro_rules! on_every_engine {
         mod pool {
             $(#[test] fn $name() { super::$name(crate::server::Engine::Pool) })*
         }
+        #[cfg(feature = "glommio")]
+        mod glommio {
+            $(#[test] fn $name() { super::$name(crate::server::Engine::Glommio) })*
+        }
     };
 }
 
@@ -42,6 +46,7 @@ mod echo;
 mod limits;
 mod notes;
 mod refusals;
+mod relays;
 mod requests;
 mod rings;
 mod slow_readers;

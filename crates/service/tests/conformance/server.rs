@@ -106,7 +106,8 @@ pub(crate) fn tcp() -> Listen {
     Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late: false, refusal: None }
 }
 
-fn udp() -> Listen {
+/// A listener of datagrams on 127.0.0.1.
+pub(crate) fn udp() -> Listen {
     Listen { transport: Transport::Udp, ..tcp() }
 }
 
@@ -162,11 +163,16 @@ impl Server {
 
     /// Drains, waits for the end, and makes sure that nothing was lost or left behind.
     pub(crate) fn end(self) -> Snapshot {
+        self.end_after_connecting(0)
+    }
+
+    /// The same of a server that opened connections of its own, which are closed too.
+    pub(crate) fn end_after_connecting(self, opened: u64) -> Snapshot {
         self.control().drain();
         let report = self.running.join();
         for seat in &report.seats {
             assert_eq!((seat.in_flight_at_exit, seat.buffers_lent_at_exit), (0, 0));
-            assert_eq!((seat.counts.accepted, seat.counts.connections), (seat.counts.closed, 0));
+            assert_eq!((seat.counts.accepted + opened, seat.counts.connections), (seat.counts.closed, 0));
         }
         report.seats.iter().map(|seat| seat.counts).sum()
     }

@@ -53,7 +53,7 @@ fn seat_all(plan: &mut Plan, connections: u16) {
 /// The buffers there are: those of the shard, where its workers have none of their own.
 fn buffers_of_all(engine: Engine, shard: u16) -> u64 {
     match engine {
-        Engine::Uring | Engine::Epoll => shard.into(),
+        Engine::Uring | Engine::Epoll | Engine::Glommio => shard.into(),
         Engine::Threads | Engine::Pool => 4 * (READERS as u64 + 1),
     }
 }

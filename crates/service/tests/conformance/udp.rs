@@ -1,7 +1,8 @@
 //! UDP echo: answers come from the address that was asked, whatever the listener is bound to, and only to whom they may.
 
-use crate::server::{Engine, PATIENCE, Recipe, Server, UDP_ECHO};
+use crate::server::{Engine, PATIENCE, Recipe, Server, UDP_ECHO, udp};
 use service::udp_echo::{Config, Rate};
+use shard::plan::{Listen, Plan};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -36,6 +37,9 @@ fn ask(socket: &UdpSocket, message: &[u8]) {
 }
 
 fn a_wildcard_answers_from_the_address_that_was_asked(engine: Engine) {
+    if !engine.serves_udp_wildcards() {
+        return a_wildcard_is_refused(engine);
+    }
     for (bound, asked) in
         [("0.0.0.0", &["127.0.0.1", "127.0.0.2"][..]), ("::", &["127.0.0.1", "127.0.0.2", "::1"])]
     {
@@ -48,6 +52,16 @@ fn a_wildcard_answers_from_the_address_that_was_asked(engine: Engine) {
             }
         }
         assert_eq!(server.end().datagrams_dropped, 0, "{bound}");
+    }
+}
+
+/// The engine says before it starts that it cannot.
+fn a_wildcard_is_refused(engine: Engine) {
+    for bound in ["0.0.0.0", "::"] {
+        let listener = Listen { address: SocketAddr::new(bound.parse().unwrap(), 0), ..udp() };
+        let plan = Plan { listeners: vec![listener], ..Plan::default() };
+        let refusal = engine.check(&plan).expect_err("it cannot serve this").to_string();
+        assert!(refusal.contains(engine.name()) && refusal.contains("udp"), "{refusal}");
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `uring/`: completions, one ring a seat; `epoll.rs`: readiness, one set a seat; `threads.rs`: a thread for each connection;
 //!   `pool.rs`: a bounded number of them, and a queue; `sim/`: no kernel at all
+//! - `glommio/`: the executor of another project; `glommio_absent.rs` stands for it in a build without
 //! - `readiness.rs` and `sockets.rs`: what engines share that are told which descriptors are ready
 //! - `crew.rs`: what those share whose shards have more threads than one
 //! - `seats.rs`, `peers.rs`, `timed.rs`, `failure.rs`: what all share that run on threads
@@ -9,6 +10,11 @@
 mod crew;
 pub mod epoll;
 mod failure;
+#[cfg(feature = "glommio")]
+pub mod glommio;
+#[cfg(not(feature = "glommio"))]
+#[path = "glommio_absent.rs"]
+pub mod glommio;
 mod peers;
 pub mod pool;
 mod readiness;
@@ -37,11 +43,14 @@ pub enum Engine {
     Threads,
     /// So many threads, and a queue before them ([`pool`]).
     Pool,
+    /// glommio 0.9: a task for each connection ([`glommio`]).
+    Glommio,
 }
 
 impl Engine {
     /// Every engine there is, the default first.
-    pub const ALL: [Engine; 4] = [Engine::Uring, Engine::Epoll, Engine::Threads, Engine::Pool];
+    pub const ALL: [Engine; 5] =
+        [Engine::Uring, Engine::Epoll, Engine::Threads, Engine::Pool, Engine::Glommio];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -50,7 +59,19 @@ impl Engine {
             Engine::Epoll => "epoll",
             Engine::Threads => "threads",
             Engine::Pool => "pool",
+            Engine::Glommio => "glommio",
         }
+    }
+
+    /// Whether a request may cost it an allocation: glommio makes a record of each wait.
+    pub fn allocates(self) -> bool {
+        self == Engine::Glommio
+    }
+
+    /// Whether a datagram listener on a wildcard address can be served: answers must come from the address that was asked, and
+    /// glommio's sockets do not tell which one that was.
+    pub fn serves_udp_wildcards(self) -> bool {
+        self != Engine::Glommio
     }
 
     /// Starts the seats of a plan and returns when all of them serve, or none. `make` builds the service of each seat on that
@@ -69,6 +90,7 @@ impl Engine {
             Engine::Epoll => epoll::start(plan, control, make),
             Engine::Threads => threads::start(plan, control, make),
             Engine::Pool => pool::start(plan, control, make),
+            Engine::Glommio => glommio::start(plan, control, make),
         }
     }
 
@@ -79,6 +101,7 @@ impl Engine {
             Engine::Epoll => epoll::check(plan),
             Engine::Threads => threads::check(plan),
             Engine::Pool => pool::check(plan),
+            Engine::Glommio => glommio::check(plan),
         }
     }
 }

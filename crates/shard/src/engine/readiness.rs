@@ -558,7 +558,7 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
     }
 
     fn is_runnable(&self) -> bool {
-        self.seat.is_ready() || !self.sockets.news.is_empty() || self.emptying
+        self.seat.is_ready() || self.sockets.is_runnable() || self.emptying
     }
 
     fn deadline_ns(&self) -> Option<u64> {

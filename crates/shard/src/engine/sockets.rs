@@ -194,6 +194,12 @@ impl<W: Watch> Sockets<W> {
         if self.rationed { RATION } else { SHARE }
     }
 
+    /// Whether another turn has work though nothing is ready. Who found no buffer in the turn in which sends took the last ones
+    /// is relieved by the next, for which those are old enough to be called back; the peers of both may have no more to say.
+    pub(crate) fn is_runnable(&self) -> bool {
+        !self.news.is_empty() || !self.starved.is_empty() && !self.senders.is_empty()
+    }
+
     /// Sends and the datagrams that wait, whose end is to come.
     pub(crate) fn in_flight(&self) -> u64 {
         (self.sending + self.waiting) as u64
