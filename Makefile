@@ -16,7 +16,7 @@ GO_PATH ?= /usr/share/gocode
 OWN_TARGET = env -u CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run load demo test check sim fuzz bench bench-peers peers docs install clean
+.PHONY: conformance help run load demo test check sim fuzz bench bench-peers peers docs install clean
 
 help: ## list the verbs
 	@echo 'usage: make VERB [NAME=value]'
@@ -63,6 +63,10 @@ peers: ## build those servers; what cannot be built is named as absent
 	for server in net-http fasthttp; do \
 		GO111MODULE=off GOPATH=$(GO_PATH) $(GO) build -o bench/peers/target/release/go-$$server bench/peers/go/$$server.go || true; \
 	done
+
+conformance: ## one suite over real sockets on every engine, as docs/CONFORMANCE.md
+	$(CARGO) test --locked -p ringmill-service --test conformance > target/conformance.log
+	awk -f docs/conformance.awk target/conformance.log > docs/CONFORMANCE.md
 
 docs: ## the API of every crate, as HTML below target/doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
