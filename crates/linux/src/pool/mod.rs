@@ -324,7 +324,7 @@ mod tests {
         assert!(pool.fill_with(|_| Err(7)).expect("and still is").is_err_and(|error| error == 7));
         let _other = pool.fill_with(write).expect("and still is");
         assert!(pool.fill_with(write).is_none());
-        assert_eq!(pool.lent(), 1, "what was not kept came back");
+        assert_eq!(pool.lent(), 2, "both are lent, and no more");
     }
 
     #[test]
