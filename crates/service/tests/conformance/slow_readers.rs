@@ -23,12 +23,7 @@ fn a_thousand_that_never_read_leave_the_next_client_alone(engine: Engine) {
     check(engine, 256);
 }
 
-#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn the_same_holds_with_a_pool_of_32_buffers(engine: Engine) {
-    if engine == Engine::Glommio {
-        // An open fault of that engine: docs/decisions/0010-glommio.md.
-        return eprintln!("left out: on glommio a newcomer may wait for ever where 1,000 share 32 buffers");
-    }
     check(engine, 32);
 }
 

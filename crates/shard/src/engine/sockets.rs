@@ -304,7 +304,6 @@ impl<W: Watch> Sockets<W> {
     fn end_send(&mut self, leg: Key, result: Result<usize, LegError>) {
         let Some(link) = self.link(leg) else { return };
         let Some(gather) = link.send.take() else { return };
-        link.slow = false;
         self.sending -= 1;
         self.news.push_back(News::Sent(leg, gather, result));
         self.note(leg);
@@ -440,7 +439,7 @@ impl<W: Watch> Port for Sockets<W> {
         let turn = self.turn;
         let link = self.link(leg).expect("a leg that sends has a socket");
         debug_assert!(link.send.is_none(), "one send of a leg is in flight at a time");
-        link.turn = turn;
+        (link.turn, link.slow) = (turn, false);
         let whole = gather.bytes();
         let result = net::send(link.fd.as_ref().expect("a link has a descriptor"), &mut gather);
         self.calls += 1;

@@ -287,7 +287,6 @@ impl Streams {
     fn end_send(&mut self, leg: Key) {
         let Some(link) = self.link(leg) else { return };
         let Some(gather) = link.send.take() else { return };
-        link.slow = false;
         self.sending -= 1;
         self.news.push_back(News::Sent(leg, gather, Ok(0)));
     }
@@ -376,7 +375,7 @@ impl Port for Streams {
         let turn = self.turn;
         let link = self.link(leg).expect("a leg that sends has a socket");
         debug_assert!(link.send.is_none(), "one send of a leg is in flight at a time");
-        link.turn = turn;
+        (link.turn, link.slow) = (turn, false);
         // One whose task has not run yet is written to all the same: its first run goes on with the rest.
         let task = link.task.clone().unwrap_or_else(|| Waker::noop().clone());
         self.push(leg, gather, &mut Context::from_waker(&task));
