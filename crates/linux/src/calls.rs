@@ -1,12 +1,14 @@
 //! How many system calls another process makes, by the tracepoint that the kernel passes at each: `raw_syscalls:sys_enter`.
 //!
 //! Never changes what the process does, but makes each of its calls dearer by some 100 ns: not for a run whose time is measured. Takes
-//! CAP_PERFMON or a `kernel.perf_event_paranoid` of at most 1, and a tracefs that can be read (perf_event_open(2)).
+//! CAP_PERFMON or a `kernel.perf_event_paranoid` of at most 1, and a tracefs that can be read, or root (perf_event_open(2)). Never mounts
+//! one where others would see it.
 
+use std::ffi::CString;
 use std::fs;
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::FromRawFd;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::Path;
 
 use crate::error::Error;
@@ -85,19 +87,51 @@ fn open(event: u64, thread: libc::pid_t) -> Result<File, Error> {
     let result = unsafe {
         libc::syscall(libc::SYS_perf_event_open, &raw const attr, thread, -1, -1, PERF_FLAG_FD_CLOEXEC)
     };
+    descriptor(result).map_err(|why| Error::os("count system calls", why))
+}
+
+/// The number of the tracepoint, which is another on every kernel.
+fn event() -> Result<u64, Error> {
+    let at = |root: &str| fs::read_to_string(Path::new(root).join(ID));
+    let text = at("/sys/kernel/tracing").or_else(|_| at("/sys/kernel/debug/tracing"));
+    let text =
+        text.or_else(|why| unmounted().map_err(|_| Error::os("read tracefs at /sys/kernel/tracing", why)))?;
+    text.trim().parse().map_err(|_| Error::Strange { what: "the number of a tracepoint", text })
+}
+
+/// Where tracefs keeps that number.
+const ID: &str = "events/raw_syscalls/sys_enter/id";
+
+/// The same where tracefs is mounted nowhere: by a mount that has no place (fsopen(2), fsmount(2)), which nobody else sees and which
+/// ends with its descriptor. Takes CAP_SYS_ADMIN and Linux 5.2.
+fn unmounted() -> io::Result<String> {
+    const FSOPEN_CLOEXEC: libc::c_uint = 1;
+    const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+    // SAFETY: the name is a string of C that outlives the call.
+    let context =
+        descriptor(unsafe { libc::syscall(libc::SYS_fsopen, c"tracefs".as_ptr(), FSOPEN_CLOEXEC) })?;
+    let none = std::ptr::null::<libc::c_char>();
+    let context_fd = context.as_raw_fd();
+    // SAFETY: this command takes neither key nor value (fsconfig(2)).
+    if unsafe { libc::syscall(libc::SYS_fsconfig, context_fd, FSCONFIG_CMD_CREATE, none, none, 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: numbers only.
+    let mount = descriptor(unsafe { libc::syscall(libc::SYS_fsmount, context_fd, FSMOUNT_CLOEXEC, 0) })?;
+    let id = CString::new(ID).expect("no zero byte");
+    // SAFETY: the path is a string of C that outlives the call; flags say that nothing is made.
+    let file = unsafe { libc::openat(mount.as_raw_fd(), id.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    io::read_to_string(descriptor(file.into())?)
+}
+
+/// What a call that opens something gave.
+fn descriptor(result: libc::c_long) -> io::Result<File> {
     if result < 0 {
-        return Err(Error::last("count system calls"));
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the descriptor is new, and nobody else has it.
     Ok(unsafe { File::from_raw_fd(result as libc::c_int) })
-}
-
-/// The number of the tracepoint, which is another on every kernel. Nothing is mounted for it: that is for whoever runs the machine.
-fn event() -> Result<u64, Error> {
-    let at = |root: &str| fs::read_to_string(Path::new(root).join("events/raw_syscalls/sys_enter/id"));
-    let text = at("/sys/kernel/tracing").or_else(|why| at("/sys/kernel/debug/tracing").map_err(|_| why));
-    let text = text.map_err(|why| Error::os("read tracefs at /sys/kernel/tracing", why))?;
-    text.trim().parse().map_err(|_| Error::Strange { what: "the number of a tracepoint", text })
 }
 
 #[cfg(test)]

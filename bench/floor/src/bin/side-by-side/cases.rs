@@ -72,6 +72,14 @@ pub enum Spin {
     WhoCan,
 }
 
+/// What lies between server and client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Path {
+    Loopback,
+    /// Two network namespaces that a veth pair joins: routing, neighbours and a queue each way, as between containers.
+    Veth,
+}
+
 /// One load.
 pub struct Case {
     /// One of its suite.
@@ -87,11 +95,12 @@ pub struct Case {
     pub spin: Spin,
     /// Cores that the server has. With one the client has the other; with two the client runs on both.
     pub cores: usize,
+    pub path: Path,
 }
 
 const fn echo(name: &'static str, connections: u32, depth: u32, bytes: u32) -> Case {
-    let (suite, load, spin) = (Suite::Floor, Load::Closed, Spin::Nobody);
-    Case { name, suite, kind: Kind::Echo, load, connections, depth, bytes, spin, cores: 1 }
+    let (suite, load, spin, path) = (Suite::Floor, Load::Closed, Spin::Nobody, Path::Loopback);
+    Case { name, suite, kind: Kind::Echo, load, connections, depth, bytes, spin, cores: 1, path }
 }
 
 const fn http(name: &'static str, connections: u32, depth: u32) -> Case {
@@ -125,12 +134,14 @@ pub const CASES: &[Case] = &[
     peers(echo("echo-16k-64c", 64, 1, 16 << 10)),
     peers(Case { spin: Spin::WhoCan, ..echo("echo-64b-1c", 1, 1, 64) }),
     peers(Case { cores: 2, ..echo("echo-64b-256c-2cores", 256, 1, 64) }),
+    peers(Case { path: Path::Veth, ..echo("echo-64b-64c-veth", 64, 1, 64) }),
     peers(http("http-64c", 64, 1)),
     peers(http("http-400c", 400, 1)),
     peers(http("http-64c-depth16", 64, 16)),
     peers(Case { load: Load::Churn(10), ..http("http-64c-churn10", 64, 1) }),
     peers(Case { load: Load::Open, ..http("http-64c-open", 64, 1) }),
     peers(Case { spin: Spin::WhoCan, ..http("http-1c", 1, 1) }),
+    peers(Case { path: Path::Veth, ..http("http-64c-veth", 64, 1) }),
     peers(Case { cores: 2, ..http("http-256c-2cores", 256, 1) }),
     peers(Case { load: Load::Idle, ..http("http-idle", IDLE_MANY, 1) }),
 ];

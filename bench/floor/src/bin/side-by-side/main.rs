@@ -16,6 +16,7 @@ mod run;
 mod server;
 mod table;
 mod targets;
+mod veth;
 
 use std::fs;
 use std::thread;

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use floor::args::{Args, quit};
 
-use crate::cases::{CASES, Case, Suite};
+use crate::cases::{self, CASES, Case, Suite};
 use crate::contenders::{self, Contender};
 use crate::figures::Column;
 use crate::machine;
 use crate::run::Bench;
+use crate::veth::Veth;
 
 /// Who is measured in what, how often, and where the result goes.
 pub struct Plan {
@@ -79,7 +80,11 @@ impl Plan {
         plan.contenders.retain(|one| with.is_empty() || with.contains(&one.name));
         plan.contenders.retain(|one| plan.cases.iter().any(|case| one.takes_part(case)));
         plan.set_absent_aside();
-        (!list && !plan.cases.is_empty()).then_some(plan)
+        if list || plan.cases.is_empty() {
+            return None;
+        }
+        plan.lay_wire();
+        Some(plan)
     }
 
     /// Whom the others of this case are held against.
@@ -102,6 +107,22 @@ impl Plan {
     pub fn columns(&self, case: &Case) -> Vec<Column> {
         let taking_part = self.contenders.iter().filter(|one| one.takes_part(case));
         taking_part.map(|one| Column { contender: one.clone(), runs: Vec::new() }).collect()
+    }
+
+    /// Makes the namespaces of the cases that go over a wire; where that is refused, they are absent.
+    fn lay_wire(&mut self) {
+        let over_wire = |case: &&Case| case.path == cases::Path::Veth;
+        if !self.cases.iter().any(over_wire) {
+            return;
+        }
+        match Veth::make() {
+            Ok(veth) => self.bench.veth = Some(veth),
+            Err(why) => {
+                eprintln!("absent: the cases over veth: {why}");
+                self.cases.retain(|case| !over_wire(case));
+                self.absent.push(format!("the cases over veth ({why})"));
+            }
+        }
     }
 
     fn set_absent_aside(&mut self) {
@@ -127,6 +148,7 @@ fn read_bench(args: &mut Args, quick: bool) -> Bench {
         warmup_ms: args.parse("--warmup-ms", if quick { 200 } else { 300 }),
         foreign_max: args.parse("--foreign-max", 0.1),
         realtime: args.switch("--realtime"),
+        veth: None,
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use floor::process::machine_busy_ns;
 use serde_json::Value;
 
-use crate::cases::{Case, Load, Spin};
+use crate::cases::{self, Case, Load, Spin};
 use crate::contenders::Contender;
 use crate::server::{Server, prepare};
+use crate::veth::Veth;
 use crate::{generator, idle};
 
 /// Where the programs are and how long a run lasts.
@@ -28,6 +29,8 @@ pub struct Bench {
     pub foreign_max: f64,
     /// Server and client run before everything else on their cores (SCHED_RR; needs the right to it).
     pub realtime: bool,
+    /// Where a case goes over a wire: the two namespaces.
+    pub veth: Option<Veth>,
 }
 
 /// Repetitions of a disturbed run; the last one counts whatever it is.
@@ -130,7 +133,12 @@ impl Bench {
         contender: &Contender,
         rate: f64,
     ) -> Result<Run, String> {
-        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        let loopback = SocketAddr::from(([127, 0, 0, 1], port));
+        let (addr, _inside) = match (case.path, &self.veth) {
+            (cases::Path::Loopback, _) => (loopback, None),
+            (cases::Path::Veth, Some(veth)) => (veth.server(port), Some(veth.enter()?)),
+            (cases::Path::Veth, None) => return Err("there are no namespaces to run it in".to_string()),
+        };
         let report = dir.join("server.report.json");
         let cores: Vec<String> = CORES[..case.cores].iter().map(usize::to_string).collect();
         let words = [
@@ -148,7 +156,9 @@ impl Bench {
             fs::write(dir.join(name), self.fill(&conf, &words)).map_err(|error| error.to_string())?;
         }
         let command = self.fill(&contender.command, &words);
-        let server = Server::start(&command, &CORES[..case.cores], self.realtime, case.kind, addr)?;
+        let place = self.veth.as_ref().filter(|_| case.path == cases::Path::Veth);
+        let place = place.map(Veth::server_namespace);
+        let server = Server::start(&command, &CORES[..case.cores], self.realtime, place, case.kind, addr)?;
         let measured = match case.load {
             Load::Closed => self.drive(case, addr, &server),
             Load::Churn(_) | Load::Open | Load::Capacity => {

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use floor::process::{pin_to, process_cpu_ns, run_first};
 
 use crate::cases::Kind;
-use crate::ping;
+use crate::{ping, veth};
 
 /// How long a server may take to begin and to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,11 +26,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command` on `cores` and waits until it answers. With `realtime` it runs before all that is not.
+    /// Starts `command` on `cores`, in a network namespace if one is given, and waits until it answers. With `realtime` it runs
+    /// before all that is not.
     pub fn start(
         command: &str,
         cores: &[usize],
         realtime: bool,
+        namespace: Option<RawFd>,
         kind: Kind,
         addr: SocketAddr,
     ) -> Result<Self, String> {
@@ -37,6 +40,9 @@ impl Server {
         let mut program = Command::new(words.next().unwrap_or_default());
         program.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         prepare(&mut program, cores, realtime);
+        if let Some(namespace) = namespace {
+            veth::move_into(&mut program, namespace);
+        }
         let child = program.spawn().map_err(|error| format!("server: {error}"))?;
         let mut server = Self { child, start_us: 0 };
         match server.wait_until_ready(kind, addr) {
