@@ -228,10 +228,12 @@ pub(crate) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "accept",
-        value: "reuseport|cbpf",
-        what: "Which shard gets a connection: by a hash of its addresses, or that of the core on which its handshake came in",
+        value: "reuseport|cbpf|hand-off",
+        what: "Which shard gets a connection: by a hash of its addresses, that of the core on which its handshake came in, or each in \
+               its turn",
         why: "For experiments. cbpf keeps a connection on the core of its network queue, where queues and cores match; on \
-              loopback that is the client's core, so that one client means one shard. A core without a shard goes by the hash.",
+              loopback that is the client's core, so that one client means one shard. A core without a shard goes by the hash. \
+              hand-off spreads few connections evenly: the first shard accepts all and hands them over.",
         field: |config| Field::Word(&mut config.accept),
     },
     Knob {

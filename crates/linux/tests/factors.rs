@@ -3,7 +3,7 @@
 
 use linux::clock::Clock;
 use linux::pool::Plan;
-use linux::ring::{Completion, Factors, Op, Ring, RingError, Setup, Sock, Tag, Tier, With};
+use linux::ring::{Completion, Factors, Home, Op, Ring, RingError, Setup, Sock, Tag, Tier, With};
 use linux::{Chunk, Pool};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -75,7 +75,7 @@ fn without_direct_descriptors_an_accept_brings_one_of_the_process() {
     let mut ring = ring("direct=off").expect("nothing more than usual is asked for");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let tag = Tag::new(1, 0, 0);
-    ring.push(Op::AcceptMulti(Sock::Plain(listener.as_raw_fd())), tag);
+    ring.push(Op::AcceptMulti(Sock::Plain(listener.as_raw_fd()), Home::Ring), tag);
     for _ in 0..2 {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let Completion { with: With::Descriptor(fd), more: true, .. } = next(&mut ring) else {

@@ -112,6 +112,8 @@ pub enum Accept {
     /// That of the core on which the handshake came in (`SO_ATTACH_REUSEPORT_CBPF`); by the hash where that core has no seat.
     /// Takes pinned seats, a core each.
     Cbpf,
+    /// Each in its turn: the first seat accepts for all, and hands connections over by mail. Of the engines uring and epoll.
+    HandOff,
 }
 
 impl FromStr for Accept {
@@ -121,7 +123,8 @@ impl FromStr for Accept {
         match text {
             "reuseport" => Ok(Accept::Reuseport),
             "cbpf" => Ok(Accept::Cbpf),
-            _ => Err(format!("`{text}`: expected reuseport or cbpf")),
+            "hand-off" => Ok(Accept::HandOff),
+            _ => Err(format!("`{text}`: expected reuseport, cbpf or hand-off")),
         }
     }
 }
@@ -131,6 +134,7 @@ impl fmt::Display for Accept {
         f.write_str(match self {
             Accept::Reuseport => "reuseport",
             Accept::Cbpf => "cbpf",
+            Accept::HandOff => "hand-off",
         })
     }
 }

@@ -26,14 +26,21 @@ pub enum Sock {
     Plain(RawFd),
 }
 
+/// Where an accepted connection gets its descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In the ring's table, where it has one ([`Factors::direct`](super::Factors::direct)): the result is the slot.
+    Ring,
+    /// Among those of the process: it comes as [`With::Descriptor`](super::With::Descriptor).
+    Process,
+}
+
 /// One submission.
 pub enum Op {
-    /// Accept until cancelled, each connection into a free direct descriptor, whose slot is the result; or, on a ring without
-    /// such ([`Factors::direct`](super::Factors::direct)), into a descriptor of the process, which comes as
-    /// [`With::Descriptor`](super::With::Descriptor).
-    AcceptMulti(Sock),
+    /// Accept until cancelled, each connection into a descriptor where the [`Home`] says.
+    AcceptMulti(Sock, Home),
     /// Accept one connection, as above.
-    Accept(Sock),
+    Accept(Sock, Home),
     /// Receive until EOF, an error, or no buffer; at most `limit` bytes where the kernel can limit it.
     Receive {
         /// Where from.
@@ -122,8 +129,8 @@ impl Sqe {
 /// Writes the entry for `op` and puts its memory into `held`.
 pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
     let sqe = match op {
-        Op::Accept(sock) => return accept(sock, 0, tag, gifts, held),
-        Op::AcceptMulti(sock) => return accept(sock, ACCEPT_MULTISHOT, tag, gifts, held),
+        Op::Accept(sock, home) => return accept(sock, home, 0, tag, gifts, held),
+        Op::AcceptMulti(sock, home) => return accept(sock, home, ACCEPT_MULTISHOT, tag, gifts, held),
         Op::Receive { sock, limit } => return receive(sock, limit, tag, gifts),
         Op::Send(sock, mut gather) => {
             let op_flags = (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32;
@@ -211,9 +218,9 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
     Sqe { user_data: tag | mark, ..sqe }
 }
 
-fn accept(sock: Sock, ioprio: u16, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
+fn accept(sock: Sock, home: Home, ioprio: u16, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
     let sqe = Sqe { ioprio, ..Sqe::on(sock, OP_ACCEPT) };
-    match gifts.direct {
+    match gifts.direct && home == Home::Ring {
         true => Sqe { file_index: FILE_INDEX_ALLOC, user_data: tag, ..sqe },
         // Kept, so that its completions are known to be of an accept: only then is their result a descriptor.
         false => Sqe { op_flags: libc::SOCK_CLOEXEC as u32, user_data: held.keep(tag, Held::Accept), ..sqe },

@@ -50,7 +50,7 @@ fn no_accepted_request_fails_in_a_drain_where_cores_choose_the_shard(engine: Eng
     drain_under_load(Recipe::new().plan(change).serve(engine));
 }
 
-fn drain_under_load(server: Server) {
+pub(crate) fn drain_under_load(server: Server) {
     let (answered, served) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         for client in 0..CLIENTS {

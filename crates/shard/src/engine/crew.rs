@@ -28,6 +28,12 @@ pub(crate) trait Crew {
     /// A turn begins.
     fn look(&mut self) {}
 
+    /// A drain has begun, or the end.
+    fn drain(&mut self) {}
+
+    /// A turn ends: others may see what they were given.
+    fn send(&mut self, _: &Peers) {}
+
     /// Takes a connection that this seat accepted, as far as it is not to serve it itself.
     fn hand_over(&mut self, fd: OwnedFd, _: ListenerId) -> Handed {
         Handed::Back(fd)
@@ -43,7 +49,7 @@ pub(crate) trait Crew {
         false
     }
 
-    /// The next connection that this seat is to serve, asked once a turn. `vacant`: it serves none. `over`: nor will it any more.
+    /// The next connection that this seat is to serve, asked until there is none. `vacant`: it serves none. `over`: nor will it any more.
     fn next(&mut self, _vacant: bool, _over: bool, _: &Meter) -> Option<(OwnedFd, ListenerId)> {
         None
     }

@@ -3,12 +3,12 @@
 //! The loop is that of `readiness.rs`; here is what epoll(7) has of its own. A connection costs one `epoll_ctl` when it begins
 //! and one each time that it waits for something else: a full socket, a pause.
 
-use crate::engine::crew::Alone;
+use crate::engine::crew::{Alone, Crew};
 use crate::engine::readiness::{Readiness, prepare};
 use crate::engine::seats::{self, Start};
-use crate::engine::sockets::Watch;
+use crate::engine::sockets::{Sockets, Watch};
 use crate::meter::Board;
-use crate::plan::{Control, EngineError, Plan, Running, SeatReport};
+use crate::plan::{Control, EngineError, Plan, Running, SeatInfo, SeatReport};
 use crate::service::Service;
 use linux::epoll::Epoll;
 use linux::poll::{Event, Interest};
@@ -36,7 +36,7 @@ pub fn check(plan: &Plan) -> Result<(), EngineError> {
 const EVENTS_MAX: usize = 512;
 
 fn live<S: Service>(
-    start: Start<S::Note>,
+    mut start: Start<S::Note>,
     make: &(impl Fn(u16, &Arc<Board>) -> S + Send + Sync),
 ) -> SeatReport {
     let core = start.core();
@@ -44,7 +44,21 @@ fn live<S: Service>(
         Ok(made) => made,
         Err(error) => return start.refuse(error),
     };
-    let mut readiness = Readiness::start(start, sockets, info, Alone, make);
+    match start.hand_off(info.connections_max) {
+        None => serve(start, sockets, info, Alone, make),
+        Some(hand_off) => serve(start, sockets, info, hand_off, make),
+    }
+}
+
+fn serve<S: Service>(
+    start: Start<S::Note>,
+    sockets: Sockets<Epoll>,
+    info: SeatInfo,
+    crew: impl Crew,
+    make: &(impl Fn(u16, &Arc<Board>) -> S + Send + Sync),
+) -> SeatReport {
+    let core = start.core();
+    let mut readiness = Readiness::start(start, sockets, info, crew, make);
     if let Err(error) = readiness.run() {
         panic!("a seat's epoll set failed: {error}");
     }

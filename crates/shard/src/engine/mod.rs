@@ -5,6 +5,7 @@
 //! - `glommio/`: the executor of another project; `glommio_absent.rs` stands for it in a build without
 //! - `readiness.rs` and `sockets.rs`: what engines share that are told which descriptors are ready
 //! - `crew.rs`: what those share whose shards have more threads than one
+//! - `hand_off.rs`: connections that one seat accepts for all
 //! - `seats.rs`, `peers.rs`, `timed.rs`, `failure.rs`: what all share that run on threads
 
 mod crew;
@@ -15,6 +16,7 @@ pub mod glommio;
 #[cfg(not(feature = "glommio"))]
 #[path = "glommio_absent.rs"]
 pub mod glommio;
+mod hand_off;
 mod peers;
 pub mod pool;
 mod readiness;
@@ -26,7 +28,7 @@ mod timed;
 pub mod uring;
 
 use crate::meter::Board;
-use crate::plan::{Control, EngineError, Plan, Running};
+use crate::plan::{Accept, Control, EngineError, Plan, Running};
 use crate::service::Service;
 use std::fmt;
 use std::str::FromStr;
@@ -74,6 +76,21 @@ impl Engine {
         self != Engine::Glommio
     }
 
+    /// Whether [`Accept::HandOff`] can be had.
+    pub fn hands_off(self) -> bool {
+        matches!(self, Engine::Uring | Engine::Epoll)
+    }
+
+    fn can_accept(self, plan: &Plan) -> Result<(), EngineError> {
+        match plan.accept {
+            Accept::HandOff if !self.hands_off() => Err(EngineError::Plan(format!(
+                "the engine {self} does not hand connections from one shard to another: take uring or epoll, or another way to \
+                 accept"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Starts the seats of a plan and returns when all of them serve, or none. `make` builds the service of each seat on that
     /// seat's thread.
     ///
@@ -85,6 +102,7 @@ impl Engine {
         control: Control,
         make: impl Fn(u16, &Arc<Board>) -> S + Send + Sync + 'static,
     ) -> Result<Running, EngineError> {
+        self.can_accept(&plan)?;
         match self {
             Engine::Uring => uring::start(plan, control, make),
             Engine::Epoll => epoll::start(plan, control, make),
@@ -96,6 +114,7 @@ impl Engine {
 
     /// Whether a plan can be, as far as that is known without making anything. Errors: as of [`Engine::start`].
     pub fn check(self, plan: &Plan) -> Result<(), EngineError> {
+        self.can_accept(plan)?;
         match self {
             Engine::Uring => uring::check(plan),
             Engine::Epoll => epoll::check(plan),

@@ -229,6 +229,7 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
         self.serve_next();
         let peers = &self.peers;
         self.seat.desk.post.flush(|to| peers.notify(to));
+        self.crew.send(peers);
         self.sockets.settle();
         self.count();
     }
@@ -386,6 +387,7 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
             Stop::Drain => {}
             Stop::Abort => self.seat.abort(&mut self.sockets),
         }
+        self.crew.drain();
         let short = self.stop_listening(false);
         // Where descriptors are short, those who have one have to end before the rest of the queue can be served.
         if short || self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
@@ -503,10 +505,10 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
         self.crew.expect(full || !serving);
     }
 
-    /// Begins with a connection that somebody else of the shard accepted, if it is this seat's turn.
+    /// Begins with connections that somebody else accepted, as far as this seat is to serve them.
     fn serve_next(&mut self) {
         let over = self.is_past_end();
-        if let Some((fd, id)) = self.crew.next(self.seat.is_vacant(), over, self.seat.desk.meter()) {
+        while let Some((fd, id)) = self.crew.next(self.seat.is_vacant(), over, self.seat.desk.meter()) {
             self.serve(fd, id);
         }
     }

@@ -1,6 +1,7 @@
 //! From a plan to running seats, whatever the engine: everything that can fail is done, or has failed, before the first
 //! connection is accepted.
 
+use super::hand_off::HandOff;
 use super::peers::{Peers, Place};
 use crate::desk::{Desk, Letter, Parts};
 use crate::mail::{self, Post};
@@ -13,6 +14,7 @@ use linux::net::{CORES_MAX, ListenOptions, Listener, UdpOptions, UdpSocket, prob
 use linux::wake::{Inbox, Parker};
 use linux::{Pool, cpu, limits};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 
 /// What the thread of one seat begins with.
@@ -27,6 +29,8 @@ pub(crate) struct Start<N: Send> {
     pub(crate) workers: Vec<Post<Letter<N>>>,
     /// The soft limit of descriptors, raised as far as it goes.
     pub(crate) nofile: u64,
+    /// Its end of the ways that connections are handed over by, where they are.
+    hand_off: Option<Post<(ListenerId, OwnedFd)>>,
     post: Post<Letter<N>>,
     inbox: Inbox,
     ready: mpsc::Sender<(u16, Result<SeatInfo, EngineError>)>,
@@ -88,17 +92,34 @@ pub(crate) fn start_with_workers<N: Send + 'static>(
     let parkers = inboxes.iter().map(|inbox| inbox.parker()).collect();
     let peers = Peers::new(parkers, plan.cores.len() * workers);
     inboxes.iter().for_each(|inbox| control.add(inbox.parker()));
+    // One seat has nobody to hand them to.
+    let mut hand_offs =
+        if plan.accept == Accept::HandOff && seats > 1 { HandOff::mesh(seats) } else { Vec::new() }
+            .into_iter();
     let (body, plan) = (Arc::new(body), Arc::new(plan));
     let (ready, starts) = mpsc::channel();
     let (mut threads, mut failure) = (Vec::new(), None);
     for ((seat, inbox), sockets) in (0..seats).zip(inboxes).zip(sockets) {
-        let post = posts.next().expect("there is a post for each seat");
+        let (post, hand_off) = (posts.next().expect("there is a post for each seat"), hand_offs.next());
         let workers = staff.by_ref().take(workers).collect();
         let (plan, board, control) = (plan.clone(), board.clone(), control.clone());
         let (peers, ready, body) = (peers.clone(), ready.clone(), body.clone());
         let life = move || {
             let _place = Place { peers: peers.clone(), seat };
-            body(Start { seat, plan, control, board, peers, sockets, workers, nofile, post, inbox, ready })
+            body(Start {
+                seat,
+                plan,
+                control,
+                board,
+                peers,
+                sockets,
+                workers,
+                nofile,
+                hand_off,
+                post,
+                inbox,
+                ready,
+            })
         };
         match std::thread::Builder::new().name(format!("shard-{seat}")).spawn(life) {
             Ok(thread) => threads.push(thread),
@@ -140,6 +161,13 @@ impl<N: Send> Start<N> {
     /// What others wake this seat by.
     pub(crate) fn parker(&self) -> &'static Parker {
         self.inbox.parker()
+    }
+
+    /// Its part in handing connections over, where each seat holds `connections_max` of them.
+    pub(crate) fn hand_off(&mut self, connections_max: usize) -> Option<HandOff> {
+        let seats = self.plan.cores.len() as u16;
+        let post = self.hand_off.take()?;
+        Some(HandOff::new(post, seats, connections_max, self.peers.clone(), self.board.clone()))
     }
 
     /// The seat cannot serve. The report is that of one that did nothing.
@@ -217,6 +245,12 @@ pub(crate) fn check(plan: &Plan) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Whether the first seat accepts for all. What serves through the drain stays on every seat.
+pub(crate) fn is_handed(plan: &Plan, listen: &Listen) -> bool {
+    let alike = listen.transport == Transport::Tcp && listen.seat.is_none() && !listen.late;
+    alike && plan.accept == Accept::HandOff && plan.cores.len() > 1
+}
+
 /// How many connections may wait in the queues of a seat's listeners.
 pub(crate) fn crowd(plan: &Plan, seat: u16) -> usize {
     let listens = |l: &&Listen| l.transport == Transport::Tcp && l.seat.is_none_or(|only| only == seat);
@@ -235,8 +269,8 @@ fn bind_all(plan: &Plan) -> Result<(Vec<Vec<(ListenerId, Socket)>>, Vec<SocketAd
         if listen.address.port() != 0 {
             probe_free(listen.address, listen.transport, v6only)?;
         }
-        let wanted =
-            (0..plan.cores.len()).filter(|seat| listen.seat.is_none_or(|only| usize::from(only) == *seat));
+        let only = listen.seat.or(is_handed(plan, listen).then_some(0));
+        let wanted = (0..plan.cores.len()).filter(|seat| only.is_none_or(|only| usize::from(only) == *seat));
         let wanted: Vec<usize> = wanted.collect();
         let mut address = listen.address;
         for seat in &wanted {

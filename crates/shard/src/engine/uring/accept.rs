@@ -17,7 +17,7 @@ use crate::engine::seats::BACK_OFF_NS;
 use crate::service::ListenerId;
 use linux::errno;
 use linux::net::Listener;
-use linux::ring::{Op, Sock, Tag};
+use linux::ring::{Home, Op, Sock, Tag};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// One listener's socket on this seat.
@@ -26,6 +26,8 @@ pub(super) struct Accept {
     pub(super) id: ListenerId,
     /// It serves through the drain and is closed at its end.
     pub(super) late: bool,
+    /// Where its connections get their descriptors: those that are handed to another seat need one of the process.
+    home: Home,
     state: State,
     /// Single accepts in flight, a bit each: of several with one tag a cancel would find the same one again and again.
     singles: u16,
@@ -76,11 +78,12 @@ enum State {
 const SINGLES_MAX: u32 = u16::BITS;
 
 impl Accept {
-    pub(super) fn new(listener: Listener, id: ListenerId, late: bool) -> Accept {
+    pub(super) fn new(listener: Listener, id: ListenerId, late: bool, home: Home) -> Accept {
         Accept {
             listener: Some(listener),
             id,
             late,
+            home,
             state: State::Idle,
             singles: 0,
             stopping: 0,
@@ -97,7 +100,7 @@ impl Accept {
             State::Idle if room.places > room.crowd => {
                 self.stop_singles(SINGLES_MAX, driver);
                 self.state = State::Armed;
-                driver.ring.push(Op::AcceptMulti(sock), self.tag(MULTI));
+                driver.ring.push(Op::AcceptMulti(sock, self.home), self.tag(MULTI));
             }
             State::Armed if room.places <= room.crowd => self.stop_multi(driver),
             State::Idle => {
@@ -107,7 +110,7 @@ impl Accept {
                     let bit = self.singles.trailing_ones();
                     self.singles |= 1 << bit;
                     armed += 1;
-                    driver.ring.push(Op::Accept(sock), self.tag(SINGLE + bit));
+                    driver.ring.push(Op::Accept(sock, self.home), self.tag(SINGLE + bit));
                 }
                 self.stop_singles(armed.saturating_sub(wanted), driver);
             }
@@ -161,6 +164,11 @@ impl Accept {
     /// When it wants to be armed again though nothing happens.
     pub(super) fn rests_until_ns(&self, now_ns: u64) -> Option<u64> {
         (self.listener.is_some() && self.again_ns > now_ns).then_some(self.again_ns)
+    }
+
+    /// Its connections are handed to all seats.
+    pub(super) fn is_handed(&self) -> bool {
+        self.home == Home::Process
     }
 
     /// Nothing of it is in flight.

@@ -53,7 +53,15 @@ impl<S: Service, R: Ring> Uring<S, R> {
             }
         }
         match with {
-            With::Descriptor(fd) => self.take_in_plain(fd, id),
+            With::Descriptor(fd) => {
+                // Late ones are served where they come.
+                let handed = self.accepts.iter().any(|accept| accept.id == id && accept.is_handed());
+                let mine = match self.hand_off.as_mut().filter(|_| handed) {
+                    Some(hand_off) => hand_off.pass(id, fd),
+                    None => Some(fd),
+                };
+                mine.into_iter().for_each(|fd| self.take_in_plain(fd, id));
+            }
             _ if result >= 0 => self.take_in(Sock::Direct(result as u32), None, id),
             _ if is_shortage(-result) => self.seat.desk.meter().accept_errors.inc(),
             _ => {}

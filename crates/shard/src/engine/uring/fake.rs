@@ -208,7 +208,7 @@ impl Ring for Fake {
         self.counts.submissions += 1;
         self.counts.in_flight += u64::from(!matches!(op, Op::Close(_) | Op::Message { .. }));
         match &op {
-            Op::AcceptMulti(_) | Op::Accept(_) => self.tally.accepts += 1,
+            Op::AcceptMulti(..) | Op::Accept(..) => self.tally.accepts += 1,
             Op::PollMulti(_) => self.tally.polls += 1,
             Op::Cancel(_) | Op::CancelKept(_) => self.tally.cancels += 1,
             Op::LingerZero(slot) => _ = self.sockets.find(Sock::Direct(*slot)),

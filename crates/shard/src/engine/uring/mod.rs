@@ -19,6 +19,7 @@ mod start;
 
 pub use start::{check, start};
 
+use crate::engine::hand_off::HandOff;
 use crate::engine::peers::Peers;
 use crate::engine::seats::{EMPTIED_A_TURN, LATE_PLACES};
 use crate::engine::timed::Timed;
@@ -42,6 +43,8 @@ struct Uring<S: Service, R> {
     seat: Seat<S>,
     driver: Driver<R>,
     accepts: Vec<Accept>,
+    /// Its part in handing connections over, where they are.
+    hand_off: Option<HandOff>,
     /// How many connections may wait in the queues of its listeners.
     crowd: usize,
     /// The queue of a listener that is about to close was not emptied in this turn.
@@ -103,6 +106,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
         self.seat.fire(&mut self.driver);
         self.seat.wake(&mut self.driver);
         self.seat.mail();
+        while let Some((id, fd)) = self.hand_off.as_mut().and_then(HandOff::take) {
+            self.take_in_plain(fd, id);
+        }
         self.emptying = false;
         self.obey();
         self.tell();
@@ -204,7 +210,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn has_mail(&self) -> bool {
         let desk = &self.seat.desk;
         let others_ended = self.last_call && !self.told_last && self.peers.all_left();
-        others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || self.control.stop() > self.told
+        let handed = self.hand_off.as_ref().is_some_and(HandOff::has_more);
+        let told = self.control.stop() > self.told;
+        others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || handed || told
     }
 
     /// Ends what the loop itself has in flight. The notifications of zero-copy sends may take as long as their peers.
@@ -287,6 +295,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             // In each turn: an accept that is being cancelled may let one more in.
             Stop::Abort => self.seat.abort(&mut self.driver),
         }
+        self.hand_off.iter_mut().for_each(HandOff::stop);
         let short = self.stop_listening(false);
         // Where descriptors are short, those who have one have to end before the rest of the queue can be served.
         if short || self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
@@ -364,10 +373,10 @@ impl<S: Service, R: Ring> Uring<S, R> {
         self.at_bound = full;
     }
 
-    /// Lets other seats see this turn's notes and wakes those that sleep.
+    /// Lets other seats see this turn's notes and connections, and wakes those that sleep.
     fn flush_mail(&mut self) {
         let (peers, ring) = (&self.peers, &mut self.driver.ring);
-        self.seat.desk.post.flush(|to| {
+        let mut wake = |to: u16| {
             let parker = peers.parkers[usize::from(to)];
             if !parker.claim_wake() {
                 return;
@@ -380,7 +389,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
                     ring.push(Op::Message { ring: other, tag }, driver::tag(For::Message, seat));
                 }
             }
-        });
+        };
+        self.seat.desk.post.flush(&mut wake);
+        self.hand_off.iter_mut().for_each(|hand_off| hand_off.send(&mut wake));
     }
 
     fn is_runnable(&self) -> bool {
@@ -414,6 +425,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     fn is_over(&self) -> bool {
-        self.last_call && self.seat.is_over() && self.accepts.iter().all(|a| a.listener.is_none())
+        let nobody_comes = self.accepts.iter().all(|a| a.listener.is_none())
+            && self.hand_off.as_ref().is_none_or(HandOff::is_done);
+        self.last_call && self.seat.is_over() && nobody_comes
     }
 }

@@ -3,14 +3,14 @@
 use super::accept::Accept;
 use super::driver::Driver;
 use super::{Timed, Uring};
-use crate::engine::seats::{self, SPARE_SLOTS, Socket, Start, crowd};
+use crate::engine::seats::{self, SPARE_SLOTS, Socket, Start, crowd, is_handed};
 use crate::meter::Board;
 use crate::plan::{
-    Control, EngineError, Listen, Plan, Running, SeatInfo, SeatReport, Stop, Transport, Wake, ZeroCopy,
+    Control, EngineError, Plan, Running, SeatInfo, SeatReport, Stop, Transport, Wake, ZeroCopy,
 };
 use crate::seat::Seat;
 use crate::service::{ListenerId, Service};
-use linux::ring::{Counts, Ring, RingError, Setup};
+use linux::ring::{Counts, Home, Ring, RingError, Setup};
 use linux::{Pool, cpu, limits};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -76,6 +76,7 @@ fn live<S: Service>(
         ZeroCopy::Off => None,
         ZeroCopy::AtLeast(bytes) => Some(bytes as usize),
     };
+    let hand_off = start.hand_off(info.connections_max);
     let turn_sends = if plan.stamps { plan.turn_sends.min(STAMPED_SENDS) } else { plan.turn_sends };
     let (desk, limits, ready) =
         start.open(ring.pool().clone(), info.connections_max, turn_sends, zero_copy_bytes);
@@ -83,6 +84,7 @@ fn live<S: Service>(
         seat: Seat::new(make(seat, &board), desk, limits),
         driver: Driver::new(ring),
         accepts: Vec::new(),
+        hand_off,
         crowd: crowd(&plan, seat),
         emptying: false,
         at_bound: false,
@@ -101,7 +103,7 @@ fn live<S: Service>(
         last_call: false,
         told_last: false,
     };
-    uring.listen(sockets, &plan.listeners);
+    uring.listen(sockets, &plan);
     ready.serves(info);
     let result = uring.run();
     // No seat sends messages to a ring that is about to be closed.
@@ -146,12 +148,14 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
 }
 
 impl<S: Service> Uring<S, Ring> {
-    fn listen(&mut self, sockets: Vec<(ListenerId, Socket)>, plan: &[Listen]) {
+    fn listen(&mut self, sockets: Vec<(ListenerId, Socket)>, plan: &Plan) {
         let root = self.seat.open_root(&mut self.driver);
         for (id, socket) in sockets {
             match socket {
                 Socket::Stream(listener) => {
-                    self.accepts.push(Accept::new(listener, id, plan[usize::from(id.0)].late));
+                    let listen = &plan.listeners[usize::from(id.0)];
+                    let home = if is_handed(plan, listen) { Home::Process } else { Home::Ring };
+                    self.accepts.push(Accept::new(listener, id, listen.late, home));
                 }
                 Socket::Datagram(socket) => {
                     let wildcard = socket.address().ip().is_unspecified();

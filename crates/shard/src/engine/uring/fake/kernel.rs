@@ -10,8 +10,8 @@ impl Fake {
     /// Takes one submission in; what needs no time is done at once.
     pub(super) fn submit(&mut self, op: Op, tag: Tag) {
         let (socket, what) = match op {
-            Op::AcceptMulti(_) => (None, What::Accept { multi: true }),
-            Op::Accept(_) => (None, What::Accept { multi: false }),
+            Op::AcceptMulti(..) => (None, What::Accept { multi: true }),
+            Op::Accept(..) => (None, What::Accept { multi: false }),
             Op::Receive { sock, limit } => {
                 let limit = if limit > 0 { limit } else { u32::MAX };
                 let left = limit.min(self.luck.receive_limit.unwrap_or(u32::MAX));

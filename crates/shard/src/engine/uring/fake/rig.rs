@@ -16,7 +16,7 @@ use crate::service::{ListenerId, Service};
 use crate::slab::Key;
 use linux::Pool;
 use linux::net::{ListenOptions, Listener};
-use linux::ring::{Counts, Op};
+use linux::ring::{Counts, Home, Op};
 use linux::wake::Inbox;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,6 +107,7 @@ impl<S: Service> Rig<S> {
             seat: Seat::new(service, desk, limits),
             driver: Driver::new(Fake::new(seed, luck, pool, slots)),
             accepts: Vec::new(),
+            hand_off: None,
             crowd,
             emptying: false,
             at_bound: false,
@@ -130,7 +131,7 @@ impl<S: Service> Rig<S> {
             // Nobody connects to it: the fake's connections come from the test.
             let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default());
             let listener = listener.expect("loopback has a free port");
-            uring.accepts.push(Accept::new(listener, ListenerId(id), setting.late));
+            uring.accepts.push(Accept::new(listener, ListenerId(id), setting.late, Home::Ring));
         }
         uring.driver.ring.push(Op::PollMulti(parker.event()), driver::tag(For::Event, NOBODY));
         Rig { uring, control, now_ns: 0, board }
