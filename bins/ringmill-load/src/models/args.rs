@@ -39,7 +39,8 @@ pub(crate) struct What {
     /// The I/O models, each as `--engine NAME`: uring, epoll, threads, pool, glommio. The default, unless --factors or --variant is given
     #[arg(long)]
     pub(crate) engines: bool,
-    /// The uring engine with one thing changed at a time: ring setup, buffers, zero copy, spin, accept steering
+    /// The uring engine with one thing changed at a time: ring setup, buffers, zero copy, spin. Ways to accept take two shards:
+    /// --cores-server 0,1 --variant 'hand-off=--accept hand-off'
     #[arg(long)]
     pub(crate) factors: bool,
     /// A server with these flags, under this name; may be repeated: 'spin=--spin-us 100'. Without flags: 'plain='

@@ -160,3 +160,13 @@ fn too_little_locked_memory_for_the_rings_is_named_with_the_number_that_would_do
     let what = "a ring for each shard: needs 65536 bytes of locked memory, and RLIMIT_MEMLOCK is 32768";
     check_refusal(command.output().expect("ringmill starts"), 1, what, "`ulimit -l 64`, or fewer shards");
 }
+
+#[test]
+#[cfg(feature = "glommio")]
+fn too_little_locked_memory_for_glommio_is_named_before_it_starts() {
+    let home = Home::new();
+    let mut command = Command::new(home.program());
+    sandbox::limit_memlock(command.args(SMALL).args(["--engine", "glommio"]), 256 << 10);
+    let what = "glommio: needs 524288 bytes of locked memory, and RLIMIT_MEMLOCK is 262144";
+    check_refusal(command.output().expect("ringmill starts"), 1, what, "`ulimit -l 512`");
+}
