@@ -58,6 +58,12 @@ impl Root {
         self.at(path, |tree, rest, links| tree.below(rest, links)?.names())
     }
 
+    /// `run/ringmill-lab`, made if there is none, which no other user may look into. Errors: as of mkdirat(2) and openat2(2);
+    /// `PermissionDenied` where others could.
+    pub fn state_directory(&self) -> io::Result<Tree> {
+        self.top.private("run", 0o755)?.private("ringmill-lab", 0o700)
+    }
+
     /// The directory `path`, no part of which is a link. Errors: as of openat2(2).
     pub fn directory(&self, path: &str) -> io::Result<Tree> {
         self.top.below(path, Links::Refused)
