@@ -89,6 +89,12 @@ pub fn lock(file: &File) -> io::Result<()> {
     }
 }
 
+/// Gives it back, whoever has a copy of the descriptor: a program that another thread is starting has one until it begins.
+/// Errors: as of flock(2).
+pub fn unlock(file: &File) -> io::Result<()> {
+    flock(file, libc::LOCK_UN)
+}
+
 fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     // SAFETY: flock(2) takes no pointer, and the descriptor is open.
     match unsafe { libc::flock(file.as_raw_fd(), operation) } {
@@ -130,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_held_until_its_last_copy_is_closed() {
+    fn a_lock_is_held_until_it_is_given_back_or_its_last_copy_is_closed() {
         let path = std::env::temp_dir().join(format!("ringmill-lock-{}", std::process::id()));
         let (first, second) = (File::create(&path).expect("open"), File::create(&path).expect("open"));
         let copy = first.try_clone().expect("another descriptor of it");
@@ -139,6 +145,11 @@ mod tests {
         assert!(!try_lock(&second).expect("a file can be locked"));
         drop(copy);
         lock(&second).expect("nobody has it");
+        let third = File::create(&path).expect("open");
+        let copy = second.try_clone().expect("another descriptor of it");
+        unlock(&second).expect("it is ours");
+        assert!(try_lock(&third).expect("a file can be locked"));
+        drop(copy);
         fs::remove_file(path).expect("our own file");
     }
 

@@ -4,7 +4,8 @@
 //! begun                       which boot, which network namespace, for how long
 //! before    name text         what each setting was; all of them are on disk before the first write
 //! writing   name text         on disk before that write
-//! reads     name text         what the setting reads after it
+//! reads     name text         what the setting reads after it, and each that is coupled with it
+//! wrote                       there are no more of them
 //! applied                     all is written and checked, and waits to be confirmed
 //! confirmed | taken_back      the end; the file is then renamed to `last.jsonl`
 //! reverting                   what was confirmed is being taken back: unfinished again
@@ -44,13 +45,15 @@ pub enum Record {
         /// What is written.
         text: String,
     },
-    /// What a setting reads after the write, whatever that said.
+    /// What a setting reads after the write, whatever that said; those that are coupled with it too.
     Reads {
         /// Which.
         name: String,
         /// What it reads.
         text: String,
     },
+    /// All that the write did is known.
+    Wrote,
     /// All is written and healthy.
     Applied,
     /// It stays.
@@ -92,7 +95,9 @@ pub struct Kept {
     pub before: String,
     /// Whom it is coupled with.
     pub group: usize,
-    /// Every text that it may have from us: what was written, and what it read after that. Empty where it was not written.
+    /// Whether a write to it was announced. Otherwise it is here because it is coupled with one.
+    pub is_written: bool,
+    /// Every text that it may have from us: what was written, and what it read after a write to it or to a coupled one.
     pub ours: Vec<String>,
 }
 
@@ -103,6 +108,8 @@ pub struct Log {
     pub head: Option<Head>,
     /// The settings, in the order in which they are written.
     pub kept: Vec<Kept>,
+    /// The group of a write that was announced and of which it is not known what it did.
+    pub in_flight: Option<usize>,
     /// Whether all was written.
     pub is_applied: bool,
     /// Whether it was confirmed.
@@ -131,12 +138,19 @@ impl Log {
             Record::Begun(head) => self.head = Some(head.clone()),
             Record::Before { name, text, group } => {
                 let (name, before, group) = (name.clone(), text.clone(), *group);
-                self.kept.push(Kept { name, before, group, ours: Vec::new() });
+                self.kept.push(Kept { name, before, group, is_written: false, ours: Vec::new() });
             }
-            Record::Writing { name, text } | Record::Reads { name, text } => {
-                let kept = self.kept.iter_mut().filter(|kept| kept.name == *name);
-                kept.for_each(|kept| kept.ours.push(text.clone()));
+            Record::Writing { name, text } => {
+                let Some(kept) = self.kept.iter_mut().find(|kept| kept.name == *name) else { return };
+                kept.is_written = true;
+                kept.ours.push(text.clone());
+                self.in_flight = Some(kept.group);
             }
+            Record::Reads { name, text } => {
+                let Some(kept) = self.kept.iter_mut().find(|kept| kept.name == *name) else { return };
+                kept.ours.push(text.clone());
+            }
+            Record::Wrote => self.in_flight = None,
             Record::Applied => self.is_applied = true,
             Record::Confirmed => self.is_confirmed = true,
             Record::Reverting => self.is_confirmed = false,
@@ -219,6 +233,7 @@ mod tests {
             Record::Before { name: name(), text: "4096\t131072\t6291456\n".into(), group: 0 },
             Record::Writing { name: name(), text: "1 2 3".into() },
             Record::Reads { name: name(), text: "1\t2\t3\n".into() },
+            Record::Wrote,
             Record::Applied,
             Record::Confirmed,
         ]

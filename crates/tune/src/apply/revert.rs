@@ -64,7 +64,7 @@ impl fmt::Display for Fate {
 pub(super) fn take_back(log: &Log, root: &Root, knobs: Lookup, tell: &mut dyn FnMut(Step<'_>)) -> Vec<Fate> {
     let mut groups: Vec<usize> = Vec::new();
     for kept in log.kept.iter().rev() {
-        let is_written = |other: &Kept| other.group == kept.group && !other.ours.is_empty();
+        let is_written = |other: &Kept| other.group == kept.group && other.is_written;
         if !groups.contains(&kept.group) && log.kept.iter().any(is_written) {
             groups.push(kept.group);
         }
@@ -72,19 +72,20 @@ pub(super) fn take_back(log: &Log, root: &Root, knobs: Lookup, tell: &mut dyn Fn
     let mut fates = Vec::new();
     for group in groups {
         let members: Vec<&Kept> = log.kept.iter().rev().filter(|kept| kept.group == group).collect();
-        fates.extend(take_group_back(&members, root, knobs, tell));
+        fates.extend(take_group_back(&members, log.in_flight == Some(group), root, knobs, tell));
     }
     fates
 }
 
 fn take_group_back(
     members: &[&Kept],
+    is_in_flight: bool,
     root: &Root,
     knobs: Lookup,
     tell: &mut dyn FnMut(Step<'_>),
 ) -> Vec<Fate> {
     let mut members: Vec<Member<'_>> = members.iter().map(|kept| Member::of(kept, root, knobs)).collect();
-    if members.iter().any(Member::is_foreign) {
+    if members.iter().any(|member| member.is_foreign(is_in_flight)) {
         return members.into_iter().map(|member| member.fate(true)).collect();
     }
     // A coupled setting may refuse its own old value, and have it all the same once its other is back: `vm.dirty_bytes` takes no
@@ -135,10 +136,11 @@ impl<'a> Member<'a> {
         self.reads(&self.kept.before)
     }
 
-    /// One that was only coupled has no text of ours: the kernel changed it when the others were written, and they decide.
-    fn is_foreign(&self) -> bool {
-        let is_written = self.now.is_some() && !self.kept.ours.is_empty();
-        is_written && !self.is_back() && !self.kept.ours.iter().any(|text| self.reads(text))
+    /// Neither as before nor as we left it. What a write in flight has done to those that are coupled with it is not known.
+    fn is_foreign(&self, is_in_flight: bool) -> bool {
+        let may_be_ours = is_in_flight && !self.kept.is_written;
+        let is_ours = may_be_ours || self.kept.ours.iter().any(|text| self.reads(text));
+        self.now.is_some() && !self.is_back() && !is_ours
     }
 
     fn reads(&self, text: &str) -> bool {

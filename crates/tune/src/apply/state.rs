@@ -48,6 +48,13 @@ impl State {
     }
 }
 
+impl Drop for State {
+    /// By then no dead-man has it any more: each is waited for.
+    fn drop(&mut self) {
+        let _ = linux::file::unlock(&self.lock);
+    }
+}
+
 /// Takes back what a transaction left that was cut off. `None` where there is none.
 ///
 /// Errors: `Busy` while one is under way; `OtherNamespace` where it was in another than the calling thread is in; `State`.

@@ -161,7 +161,7 @@ impl Run<'_> {
         }
         (request.check)().map_err(|why| Stop::Failed(format!("the health check failed: {why}")))?;
         tell(Step::Checked);
-        self.note(dead_man, Record::Applied)?;
+        self.note(dead_man, &[Record::Applied])?;
         tell(Step::Applied);
         Ok(())
     }
@@ -177,14 +177,21 @@ impl Run<'_> {
         if setting.read(self.root).is_ok_and(|now| setting.is_same(&now, &text)) {
             return Ok(());
         }
-        self.note(dead_man, Record::Writing { name: name.clone(), text: text.clone() })?;
+        self.note(dead_man, &[Record::Writing { name: name.clone(), text: text.clone() }])?;
         tell(Step::Announced(&name));
         // A whole vector, and in one write: one number changes the first field only.
         let written = setting.write(self.root, &text);
         tell(Step::Wrote(&name));
         // A write that failed may have changed the value: rps_default_mask does so. What it reads now is ours either way.
         let reads = setting.read(self.root).map_err(|error| Stop::Failed(format!("{name}: {error}")))?;
-        self.note(dead_man, Record::Reads { name: name.clone(), text: reads })?;
+        let mut records = vec![Record::Reads { name: name.clone(), text: reads }];
+        // The kernel may have changed what is coupled with it.
+        for coupled in setting.coupled(self.host.knobs) {
+            let reads = coupled.read(self.root).ok();
+            records.extend(reads.map(|text| Record::Reads { name: coupled.name(), text }));
+        }
+        records.push(Record::Wrote);
+        self.note(dead_man, &records)?;
         tell(Step::ReadBack(&name));
         written.map_err(|error| Stop::Failed(format!("{name}={text} was refused: {error}")))?;
         self.reads(setting, &text)
@@ -208,12 +215,11 @@ impl Run<'_> {
     }
 
     /// On disk first, then in the dead-man's memory.
-    fn note(&mut self, dead_man: &mut DeadMan, record: Record) -> Result<(), Stop> {
-        self.journal
-            .add(std::slice::from_ref(&record))
-            .map_err(|error| Stop::Failed(format!("the journal cannot be written: {error}")))?;
-        self.log.note(&record);
-        dead_man.note(&record).map_err(Stop::Over)
+    fn note(&mut self, dead_man: &mut DeadMan, records: &[Record]) -> Result<(), Stop> {
+        let added = self.journal.add(records);
+        added.map_err(|error| Stop::Failed(format!("the journal cannot be written: {error}")))?;
+        records.iter().for_each(|record| self.log.note(record));
+        records.iter().try_for_each(|record| dead_man.note(record)).map_err(Stop::Over)
     }
 }
 
