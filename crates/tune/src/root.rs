@@ -48,6 +48,12 @@ impl Root {
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// The same of a file that a person wrote, which may be longer than a value.
+    pub fn read_long(&self, path: &str) -> io::Result<String> {
+        let bytes = self.at(path, |tree, rest, links| tree.read(rest, links, TEXT_BYTES_MAX))?;
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
     /// Writes `text` into the file `path`, which exists, in one piece. Errors: as of openat2(2) and write(2).
     pub fn write(&self, path: &str, text: &str) -> io::Result<()> {
         self.at(path, |tree, rest, links| tree.write(rest, links, text.as_bytes()))
@@ -83,6 +89,9 @@ impl Root {
 
 /// Most bytes of a value: sysfs gives a page, and no setting of the catalogue needs more.
 pub const VALUE_BYTES_MAX: usize = 4096;
+
+/// Most bytes of a configuration file.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

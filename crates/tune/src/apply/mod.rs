@@ -13,6 +13,7 @@
 mod deadman;
 pub mod journal;
 mod parley;
+pub mod persist;
 mod revert;
 mod setting;
 mod state;

@@ -42,6 +42,11 @@ impl Setting {
         }
     }
 
+    /// Its file, relative to the root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Those that change and are taken back together with it, as far as the catalogue knows them.
     pub fn coupled(&self, knobs: Lookup) -> impl Iterator<Item = Setting> {
         self.knob.coupled.iter().filter_map(move |name| Setting::of(knobs(name)?, &self.place))
