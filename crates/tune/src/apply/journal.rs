@@ -108,8 +108,8 @@ pub struct Log {
     pub head: Option<Head>,
     /// The settings, in the order in which they are written.
     pub kept: Vec<Kept>,
-    /// The group of a write that was announced and of which it is not known what it did.
-    pub in_flight: Option<usize>,
+    /// The setting whose write was announced and of which it is not known what it did to others.
+    pub in_flight: Option<String>,
     /// Whether all was written.
     pub is_applied: bool,
     /// Whether it was confirmed.
@@ -144,7 +144,7 @@ impl Log {
                 let Some(kept) = self.kept.iter_mut().find(|kept| kept.name == *name) else { return };
                 kept.is_written = true;
                 kept.ours.push(text.clone());
-                self.in_flight = Some(kept.group);
+                self.in_flight = Some(name.clone());
             }
             Record::Reads { name, text } => {
                 let Some(kept) = self.kept.iter_mut().find(|kept| kept.name == *name) else { return };

@@ -72,20 +72,24 @@ pub(super) fn take_back(log: &Log, root: &Root, knobs: Lookup, tell: &mut dyn Fn
     let mut fates = Vec::new();
     for group in groups {
         let members: Vec<&Kept> = log.kept.iter().rev().filter(|kept| kept.group == group).collect();
-        fates.extend(take_group_back(&members, log.in_flight == Some(group), root, knobs, tell));
+        let in_flight = members
+            .iter()
+            .copied()
+            .find(|kept| log.in_flight.as_ref().is_some_and(|name| kept.name == *name));
+        fates.extend(take_group_back(&members, in_flight, root, knobs, tell));
     }
     fates
 }
 
 fn take_group_back(
     members: &[&Kept],
-    is_in_flight: bool,
+    in_flight: Option<&Kept>,
     root: &Root,
     knobs: Lookup,
     tell: &mut dyn FnMut(Step<'_>),
 ) -> Vec<Fate> {
     let mut members: Vec<Member<'_>> = members.iter().map(|kept| Member::of(kept, root, knobs)).collect();
-    if members.iter().any(|member| member.is_foreign(is_in_flight)) {
+    if members.iter().any(|member| member.is_foreign(in_flight)) {
         return members.into_iter().map(|member| member.fate(true)).collect();
     }
     // A coupled setting may refuse its own old value, and have it all the same once its other is back: `vm.dirty_bytes` takes no
@@ -136,10 +140,10 @@ impl<'a> Member<'a> {
         self.reads(&self.kept.before)
     }
 
-    /// Neither as before nor as we left it. What a write in flight has done to those that are coupled with it is not known.
-    fn is_foreign(&self, is_in_flight: bool) -> bool {
-        let may_be_ours = is_in_flight && !self.kept.is_written;
-        let is_ours = may_be_ours || self.kept.ours.iter().any(|text| self.reads(text));
+    /// Neither as before nor as we left it. What a write in flight did to those that are coupled with it is not known.
+    fn is_foreign(&self, in_flight: Option<&Kept>) -> bool {
+        let is_beside = in_flight.is_some_and(|kept| kept.name != self.kept.name);
+        let is_ours = is_beside || self.kept.ours.iter().any(|text| self.reads(text));
         self.now.is_some() && !self.is_back() && !is_ours
     }
 
