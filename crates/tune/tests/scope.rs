@@ -29,8 +29,6 @@ fn a_sysctl_of_a_namespace_is_there_in_a_new_one_and_one_of_the_host_is_not() {
     }
 }
 
-/// Every value that this kernel shows can be read, and what it has by default is what the catalogue says, where it says something:
-/// both are asked of a new namespace, which has the defaults whatever the host has been set to.
 #[test]
 fn every_value_that_this_kernel_shows_is_one_of_its_kind() {
     for knob in catalogue::all().filter(|knob| !knob.path.is_empty() && !knob.is_many()) {
