@@ -1,5 +1,7 @@
 //! Whose settings are: the catalogue against this kernel, in a network namespace of the test's own. Nothing is written.
 
+#![expect(clippy::print_stderr, reason = "what is skipped is told")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +19,7 @@ fn in_a_namespace() -> Option<BTreeSet<String>> {
 #[test]
 fn a_sysctl_of_a_namespace_is_there_in_a_new_one_and_one_of_the_host_is_not() {
     let Some(own) = in_a_namespace() else {
-        println!("skipped: this user may make no network namespace (unshare --net)");
-        return;
+        return eprintln!("skipped: this user may make no network namespace (unshare --net)");
     };
     let here = catalogue::all().filter(|knob| knob.path.starts_with("proc/sys/net/"));
     let here: Vec<_> = here.filter(|knob| Path::new(&format!("/{}", knob.path)).exists()).collect();
