@@ -9,6 +9,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use linux::console::Failure;
 
+use crate::applying;
+
 /// What the program is asked to do.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -20,7 +22,7 @@ pub(crate) enum Asked {
 
 #[derive(Debug, Parser)]
 #[command(name = "ringmill-lab", version, disable_help_subcommand = true, after_help = EXAMPLES)]
-/// Kernel settings for network servers: what costs here, what a setting does, what a profile would change.
+/// Kernel settings for network servers: what costs here, what a setting does, what a profile would change, and that done safely.
 ///
 /// Nothing is changed by the commands that only look: doctor, knobs, explain, plan, audit.
 struct Line {
@@ -49,6 +51,13 @@ pub(crate) enum Command {
     Explain(Explain),
     Plan(Plan),
     Audit(Audit),
+    Apply(applying::Apply),
+    Confirm(applying::Confirm),
+    Revert(applying::Revert),
+    Recover(applying::Recover),
+    Persist(applying::Persist),
+    #[command(hide = true)]
+    DeadMan,
 }
 
 /// Every setting that there is to turn, in one line each.
@@ -99,6 +108,8 @@ pub(crate) struct Audit {
     /// As of plan
     #[arg(value_name = "PROFILE")]
     pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) place: applying::Place,
 }
 
 /// Reads the command line, program name first. Errors: what is wrong with it.
@@ -121,12 +132,15 @@ Examples:
   ringmill-lab explain somaxconn
   ringmill-lab plan throughput           what would change, and what each change risks
   ringmill-lab audit edge && echo as it should be
+  ringmill-lab apply edge --confirm-within 2m        written, and taken back unless `ringmill-lab confirm` comes in time
 
 Exit codes:
   0   done, or the question was answered
   1   the machine refused
   2   what was typed, or a file, cannot be meant
-  3   plan: changes are pending; audit: a value is not as it should be";
+  3   plan: changes are pending; audit: a value is not as it should be; persist: another file wins
+  4   apply, confirm: everything was taken back
+  5   apply, confirm, revert, recover: something could not be, or was changed by somebody else";
 
 const KNOBS_EXAMPLES: &str = "\
 Examples:
@@ -204,9 +218,19 @@ mod tests {
 
     #[test]
     fn every_help_names_its_exit_codes_where_they_differ() {
-        for line in ["--help", "plan --help", "audit --help"] {
+        for (line, code) in [
+            ("--help", 3),
+            ("plan --help", 3),
+            ("audit --help", 3),
+            ("apply --help", 4),
+            ("confirm --help", 4),
+            ("revert --help", 5),
+            ("recover --help", 5),
+            ("persist --help", 3),
+        ] {
             let Ok(Asked::Show(help)) = typed(line) else { panic!("{line}") };
-            assert!(help.contains("Exit codes:") && help.contains("  3   "), "{line}: {help}");
+            assert!(help.contains("Exit codes:") && help.contains(&format!("  {code}   ")), "{line}: {help}");
+            assert!(!help.contains("dead-man "), "a person has no use for it: {help}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use linux::console::{Failure, tell};
 use tune::{Look, Plan, Profile, Root, catalogue, doctor, explain};
 
+use crate::applying;
 use crate::args::{self, Common, Wanted};
 
 /// Something is not as it should be.
@@ -37,22 +38,29 @@ pub(crate) fn plan(plan: &args::Plan, common: &Common) -> Result<ExitCode, Failu
     if plan.sysctl_d {
         return tell(&profile.export()).map(|()| ExitCode::SUCCESS);
     }
-    compare(profile, common, Plan::text)
+    compare(profile, &root(common)?, common, Plan::text)
 }
 
 pub(crate) fn audit(audit: &args::Audit, common: &Common) -> Result<ExitCode, Failure> {
-    compare(Profile::find(&audit.profile).map_err(failure)?, common, Plan::audit)
+    let profile = Profile::find(&audit.profile).map_err(failure)?;
+    let root = applying::root(&applying::enter(&audit.place, common)?)?;
+    compare(profile, &root, common, Plan::audit)
 }
 
 /// Holds a profile against the host. The exit code says whether something is not as it should be.
-fn compare(profile: Profile, common: &Common, text: fn(&Plan) -> String) -> Result<ExitCode, Failure> {
-    let plan = Plan::of(profile, &root(common)?);
+fn compare(
+    profile: Profile,
+    root: &Root,
+    common: &Common,
+    text: fn(&Plan) -> String,
+) -> Result<ExitCode, Failure> {
+    let plan = Plan::of(profile, root);
     let is_pending = plan.pending().next().is_some();
     let code = show(common, || text(&plan), || plan.json())?;
     Ok(if is_pending { ExitCode::from(PENDING) } else { code })
 }
 
-fn wanted(wanted: &Wanted) -> Result<Profile, Failure> {
+pub(crate) fn wanted(wanted: &Wanted) -> Result<Profile, Failure> {
     match &wanted.profile {
         Some(name) => Profile::find(name),
         None => Profile::typed(&wanted.set),
@@ -60,7 +68,7 @@ fn wanted(wanted: &Wanted) -> Result<Profile, Failure> {
     .map_err(failure)
 }
 
-fn root(common: &Common) -> Result<Root, Failure> {
+pub(crate) fn root(common: &Common) -> Result<Root, Failure> {
     let root = if common.root == Path::new("/") { Root::host() } else { Root::tree(&common.root) };
     root.map_err(|why| {
         Failure::usage(format!("--root {}: {why}", common.root.display()))
@@ -69,7 +77,7 @@ fn root(common: &Common) -> Result<Root, Failure> {
 }
 
 /// Tells the text, and writes the JSON where it is wanted; on standard output it stands for the text.
-fn show(
+pub(crate) fn show(
     common: &Common,
     text: impl FnOnce() -> String,
     json: impl FnOnce() -> String,
@@ -88,6 +96,6 @@ fn show(
     Ok(ExitCode::SUCCESS)
 }
 
-fn failure(error: tune::Error) -> Failure {
+pub(crate) fn failure(error: tune::Error) -> Failure {
     Failure::usage(error.to_string()).cure(error.cure())
 }

@@ -3,6 +3,7 @@
 //! No logic of its own about settings: that is in `tune`.
 #![forbid(unsafe_code)]
 
+mod applying;
 mod args;
 mod looking;
 
@@ -26,5 +27,11 @@ fn answer() -> Result<ExitCode, Failure> {
         Command::Explain(explain) => looking::explain(&explain, &common),
         Command::Plan(plan) => looking::plan(&plan, &common),
         Command::Audit(audit) => looking::audit(&audit, &common),
+        Command::Apply(apply) => applying::apply(&apply, &common),
+        Command::Confirm(confirm) => applying::confirm(&confirm, &common),
+        Command::Revert(revert) => applying::revert(&revert, &common),
+        Command::Recover(recover) => applying::recover(&recover, &common),
+        Command::Persist(persist) => applying::keep(&persist, &common),
+        Command::DeadMan => applying::dead_man(),
     }
 }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::tree::{Links, Tree};
@@ -33,6 +34,16 @@ pub fn new_network() -> io::Result<()> {
 pub fn network() -> io::Result<String> {
     let text = fs::read_link("/proc/thread-self/ns/net")?;
     Ok(text.to_string_lossy().into_owned())
+}
+
+/// Which network namespace has the name `name` of ip-netns(8), as [`network`] says it; `None` where none has. Errors: as of
+/// openat2(2).
+pub fn named(name: &str) -> io::Result<Option<String>> {
+    let opened = Tree::open(Path::new(NAMED)).and_then(|tree| tree.file(name, Links::Refused));
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(format!("net:[{}]", other?.metadata()?.ino()))),
+    }
 }
 
 /// A sysfs of its own for the calling thread's network namespace. It is mounted nowhere, so no other process sees it, and is gone
@@ -105,6 +116,7 @@ mod tests {
     #[test]
     fn a_namespace_without_that_name_is_an_error_and_a_path_is_no_name() {
         assert!(enter_network("ringmill-there-is-none").is_err());
+        assert_eq!(named("ringmill-there-is-none").expect("it can be looked for"), None);
         assert!(enter_network("../../proc/self/ns/net").is_err());
     }
 }

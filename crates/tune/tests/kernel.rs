@@ -4,12 +4,16 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "what is skipped is told")]
 
+use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use linux::{namespace, sandbox};
-use tune::apply::{self, Change, End, Host, Outcome, Request, Setting, Step, revert_last};
+use tune::apply::journal::{self, Head, Record};
+use tune::apply::{
+    self, ApplyError, Change, End, Host, Outcome, Request, Setting, Step, recover, revert_last,
+};
 use tune::{Root, catalogue};
 
 /// Runs `test` in a thread with a network namespace and a /run of its own, on that namespace's settings.
@@ -36,9 +40,13 @@ fn change(name: &str, target: &str) -> Change {
 
 /// Applies, and confirms if it comes to that.
 fn apply(host: &Host, changes: &[Change]) -> Outcome {
+    apply_if(host, changes, &mut || Ok(()))
+}
+
+/// The same, where it is healthy.
+fn apply_if(host: &Host, changes: &[Change], check: &mut dyn FnMut() -> Result<(), String>) -> Outcome {
     let mut dead_man = Command::new(std::env::current_exe().expect("a test knows its file"));
     dead_man.args(["--ignored", "--exact", "dead_man"]);
-    let check = &mut || Ok(());
     let confirm_within = Duration::from_secs(600);
     let request = Request { changes, confirm_within, host_wide: false, dead_man: &mut dead_man, check };
     let tell = &mut |step: Step<'_>| {
@@ -112,7 +120,7 @@ fn a_mask_that_is_refused_and_changed_all_the_same_is_taken_back() {
 fn a_congestion_control_that_the_host_restricts_is_refused_in_a_namespace() {
     within(|host, root| {
         // The list of what every process may have is the host's alone, and process 1 is of the host.
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let available = read("/proc/sys/net/ipv4/tcp_available_congestion_control");
         let before = root.read("proc/sys/net/ipv4/tcp_congestion_control").expect("every kernel has it");
         for name in available.split_whitespace().filter(|name| *name != before.trim()) {
@@ -138,11 +146,40 @@ fn a_congestion_control_that_the_host_restricts_is_refused_in_a_namespace() {
 fn a_device_of_the_namespace_is_changed_and_the_hosts_is_not() {
     within(|host, root| {
         let before = root.read("sys/class/net/lo/gro_flush_timeout").expect("every device has it");
-        let outcome = apply(host, &[change("device.gro_flush_timeout@lo", "20000")]);
+        let change = change("device.gro_flush_timeout@lo", "20000");
+        let unhealthy = apply_if(host, std::slice::from_ref(&change), &mut || Err("no answer".into()));
+        assert!(unhealthy.end == End::TakenBack && unhealthy.is_clean(), "{unhealthy:?}");
+        assert_eq!(root.read("sys/class/net/lo/gro_flush_timeout").expect("read"), before);
+        let outcome = apply(host, &[change]);
         assert_eq!(outcome.end, End::Confirmed, "{outcome:?}");
         assert_eq!(root.read("sys/class/net/lo/gro_flush_timeout").expect("read"), "20000\n");
         let of_host = Root::host().expect("there is a /").read("sys/class/net/lo/gro_flush_timeout");
         assert_eq!(of_host.expect("every device has it"), before);
+    });
+}
+
+#[test]
+fn a_journal_of_a_namespace_whose_name_is_gone_blocks_until_a_recover_from_anywhere() {
+    within(|host, _| {
+        let head = Head {
+            version: journal::VERSION,
+            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")
+                .expect("every kernel has it")
+                .trim()
+                .into(),
+            namespace: "net:[1]".into(),
+            netns: Some("gone".into()),
+            ..Head::default()
+        };
+        let line = serde_json::to_string(&Record::Begun(head)).expect("plain data") + "\n";
+        let change = change("net.ipv4.tcp_fin_timeout", "30");
+        assert_eq!(apply(host, std::slice::from_ref(&change)).end, End::Confirmed);
+        fs::write("/run/ringmill-lab/journal.jsonl", line).expect("a /run of our own");
+        let error = revert_last(host, &mut |_| {}).expect_err("it is unfinished");
+        assert!(matches!(&error, ApplyError::Unfinished { netns: Some(name) } if name == "gone"), "{error}");
+        let outcome = recover(host, &mut |_| {}).expect("nobody has the lock").expect("it is unfinished");
+        assert_eq!(outcome.why, "its network namespace is gone, and its settings with it");
+        assert!(recover(host, &mut |_| {}).expect("nobody has the lock").is_none());
     });
 }
 

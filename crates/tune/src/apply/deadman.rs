@@ -47,9 +47,12 @@ impl DeadMan {
         let mut dead_man = DeadMan { parley: Parley::of(ours), child };
         match dead_man.parley.ask(&Ask::Watch(order)) {
             Some(Say::Noted) => Ok(dead_man),
-            _ => {
+            answer => {
                 dead_man.child.wait()?;
-                Err(io::Error::from(io::ErrorKind::BrokenPipe))
+                Err(match answer {
+                    Some(Say::Refused { why }) => io::Error::other(why),
+                    _ => io::Error::from(io::ErrorKind::BrokenPipe),
+                })
             }
         }
     }
@@ -117,12 +120,15 @@ fn ask(host: &Host, question: &Ask) -> Result<Outcome, ApplyError> {
 
 /// What the dead-man's process does: waits on its standard input for an order, watches, and ends the transaction.
 ///
-/// Errors: it could not begin to watch; then nothing has been written.
+/// Errors: its standard input is nobody who gives an order.
 pub fn stand_by(knobs: Lookup) -> io::Result<()> {
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut parent = Parley::of(UnixStream::from(stdin));
     let Some(Ask::Watch(order)) = parent.hear()? else { return Ok(()) };
-    let mut watch = Watch::begin(order, knobs)?;
+    let mut watch = match Watch::begin(order, knobs) {
+        Ok(watch) => watch,
+        Err(error) => return parent.say(&Say::Refused { why: error.to_string() }),
+    };
     // A parent that is gone by now is noticed by the first wait.
     let _ = parent.say(&Say::Noted);
     watch.run(&mut parent);

@@ -196,6 +196,9 @@ impl ApplyError {
             ApplyError::State { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 Some("it as root".into())
             }
+            ApplyError::State { error, .. } if error.kind() == io::ErrorKind::InvalidData => Some(
+                "to look at run/ringmill-lab/journal.jsonl, put back what its lines `before` say, and remove it".into(),
+            ),
             _ => None,
         }
     }

@@ -126,8 +126,7 @@ fn set_by<'a>(text: &'a str, change: &Change) -> Option<&'a str> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with(['#', ';']))
         .filter_map(|line| line.split_once('='))
-        .filter(|(key, _)| is_meant(&slashed(key.trim().trim_start_matches('-')), ours))
-        .last()
+        .rfind(|(key, _)| is_meant(&slashed(key.trim().trim_start_matches('-')), ours))
         .map(|(_, value)| value.trim())
 }
 

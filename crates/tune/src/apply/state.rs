@@ -37,6 +37,10 @@ impl State {
     pub(super) fn unfinished(&self, root: &Root) -> Result<Option<Log>, ApplyError> {
         let read = |name| journal::read(&self.tree, name).map_err(ApplyError::state("read the journal"));
         let Some(log) = read(journal::OPEN)? else { return Ok(None) };
+        if log.head.as_ref().is_some_and(|head| head.version != journal::VERSION) {
+            let error = io::Error::new(io::ErrorKind::InvalidData, "it was written by another release");
+            return Err(ApplyError::State { what: "read the journal", error });
+        }
         let is_over = log.is_confirmed || log.is_taken_back;
         let is_of_this_boot = log.head.as_ref().is_none_or(|head| head.boot == boot(root));
         if is_of_this_boot && !is_over {
@@ -62,9 +66,13 @@ pub fn recover(host: &Host, tell: &mut dyn FnMut(Step<'_>)) -> Result<Option<Out
     let root = host.root().map_err(ApplyError::state("open the root"))?;
     let state = State::lock(&root)?;
     let Some(log) = state.unfinished(&root)? else { return Ok(None) };
-    check_namespace(&log, host)?;
-    let fates = take_back(&log, &root, host.knobs, tell);
-    let why = String::from("it was cut off before it was confirmed");
+    let (why, fates) = if is_gone(&log, host) {
+        ("its network namespace is gone, and its settings with it", Vec::new())
+    } else {
+        check_namespace(&log, host)?;
+        ("it was cut off before it was confirmed", take_back(&log, &root, host.knobs, tell))
+    };
+    let why = why.to_owned();
     Journal::again(&state.tree)
         .and_then(|mut journal| end(&mut journal, &state.tree, &log, &why, &fates))
         .map_err(ApplyError::state("close the journal"))?;
@@ -135,6 +143,12 @@ fn check_namespace(log: &Log, host: &Host) -> Result<(), ApplyError> {
         Some(head) => Err(ApplyError::OtherNamespace { netns: head.netns.clone() }),
         None => Ok(()),
     }
+}
+
+/// Whether the namespace that it was in no longer has its name. Nobody can enter it by that any more.
+fn is_gone(log: &Log, host: &Host) -> bool {
+    let Some(Head { netns: Some(name), namespace, .. }) = &log.head else { return false };
+    host.tree.is_none() && linux::namespace::named(name).is_ok_and(|found| found.as_ref() != Some(namespace))
 }
 
 /// A tree of files has no namespaces: it is the same from each.
