@@ -62,6 +62,12 @@ impl Tree {
         if taken == bytes.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
     }
 
+    /// Whether nobody may write the file `path`, by its mode bits. Errors: as of openat2(2).
+    pub fn is_read_only(&self, path: &str, links: Links) -> io::Result<bool> {
+        let mode = self.regular(path, libc::O_RDONLY, 0, links)?.metadata()?.permissions().mode();
+        Ok(mode & 0o222 == 0)
+    }
+
     /// The file `path` itself, opened to be read, whatever it is. Errors: as of openat2(2).
     pub(crate) fn file(&self, path: &str, links: Links) -> io::Result<File> {
         self.open_at(path, libc::O_RDONLY | libc::O_NONBLOCK, 0, links)

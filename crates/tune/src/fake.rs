@@ -1,6 +1,7 @@
 //! For tests: a tree of files that stands for a host, gone when it is dropped.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,10 +31,18 @@ impl Fake {
         fs::write(path, text).expect("a file of our own");
     }
 
+    /// Takes the right to write a file from everybody.
+    pub(crate) fn read_only(&self, path: &str) {
+        let rights = fs::Permissions::from_mode(0o444);
+        fs::set_permissions(self.0.join(path), rights).expect("a file of our own");
+    }
+
+    /// As who plans and applies sees it.
     pub(crate) fn root(&self) -> Root {
         Root::tree(&self.0).expect("it was made")
     }
 
+    /// As who only looks sees it.
     pub(crate) fn look(&self) -> Look {
         Look::at(&self.0)
     }

@@ -229,7 +229,15 @@ fn line(mut setting: Setting, place: &str, root: &Root) -> Line {
     let (text, state) = match root.read(&path) {
         Ok(text) => {
             let is_met = Value::read(setting.knob.kind, &text).is_ok_and(|now| now == setting.value);
-            (Some(text), if is_met { State::Met } else { State::Pending })
+            let is_read_only = root.is_read_only(&path).unwrap_or(false);
+            let state = match (is_met, is_read_only) {
+                (true, _) => State::Met,
+                (false, false) => State::Pending,
+                (false, true) => {
+                    State::Absent(format!("nobody may write /{path} here: it is the host's, or a fact"))
+                }
+            };
+            (Some(text), state)
         }
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
             let since = setting.knob.since.map_or(String::new(), |since| format!(" (since Linux {since})"));
@@ -380,6 +388,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn what_nobody_may_write_is_not_pending() {
+        let fake = Fake::of(&[("proc/sys/net/core/rmem_max", "212992\n")]);
+        fake.read_only("proc/sys/net/core/rmem_max");
+        let plan = plan(&fake, &["net.core.rmem_max=4194304"]);
+        assert_eq!(states(&plan), [("net.core.rmem_max".into(), "absent")]);
+        assert!(plan.text().contains("nobody may write"), "{}", plan.text());
     }
 
     #[test]

@@ -216,7 +216,10 @@ impl Evidence {
     const NONE: &str = "none measured here";
 
     fn read(text: &str) -> Evidence {
-        if text == Evidence::NONE { Evidence::None } else { Evidence::Measured(text.into()) }
+        match text.trim() {
+            "" | Evidence::NONE => Evidence::None,
+            measured => Evidence::Measured(measured.into()),
+        }
     }
 }
 

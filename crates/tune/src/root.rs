@@ -48,7 +48,13 @@ impl Root {
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// The same of a file that a person wrote, which may be longer than a value.
+    /// Whether nobody may write the file `path`: what a network namespace sees of the host, for one. Root could write it by the
+    /// right to override modes, so it is asked before anything is tried. Errors: as of openat2(2).
+    pub fn is_read_only(&self, path: &str) -> io::Result<bool> {
+        self.at(path, |tree, rest, links| tree.is_read_only(rest, links))
+    }
+
+    /// What stands in a file that a person wrote, which may be longer than a value.
     pub fn read_long(&self, path: &str) -> io::Result<String> {
         let bytes = self.at(path, |tree, rest, links| tree.read(rest, links, TEXT_BYTES_MAX))?;
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))

@@ -2,7 +2,7 @@
 //!
 //! Best is a queue for each shard whose interrupt comes to the shard's core. Loopback and tunnels have no interrupts, and are left out.
 
-use super::{Cost, Report, told};
+use super::{Cost, Report, field, processes, told};
 use crate::look::Look;
 
 const SUBJECT: &str = "spread of packets";
@@ -19,9 +19,10 @@ pub(super) fn examine(look: &Look, report: &mut Report) {
         return report.fine(SUBJECT, "there is one CPU");
     }
     let table = look.read("proc/interrupts").unwrap_or_default();
+    let shards = shard_cores(look);
     for device in &devices {
         queues(look, device, cpus, report);
-        interrupts(look, device, &table, report);
+        interrupts(device, &Interrupts::of(look, device, &table), &shards, report);
     }
 }
 
@@ -57,22 +58,61 @@ fn queues(look: &Look, device: &str, cpus: usize, report: &mut Report) {
     }
 }
 
-/// Interrupts of a device that came to one CPU, out of all: from how many on they say something.
+/// Cores to which threads of a server that runs are pinned, one each; none where there is no server.
+fn shard_cores(look: &Look) -> Vec<usize> {
+    let Some(process) = processes(look, "ringmill").pop() else { return Vec::new() };
+    let threads = look.names(&format!("{process}/task"));
+    let core = |thread: String| {
+        let status = look.read(&format!("{process}/task/{thread}/status")).ok()?;
+        field(&status, "Cpus_allowed_list")?.parse().ok()
+    };
+    threads.into_iter().filter_map(core).collect()
+}
+
+/// Interrupts of a device since boot.
+struct Interrupts {
+    /// How many it has.
+    numbers: usize,
+    /// How many came, for each CPU.
+    counts: Vec<u64>,
+}
+
+impl Interrupts {
+    fn of(look: &Look, device: &str, table: &str) -> Interrupts {
+        // Of a virtio device they belong to the PCI device that it sits on.
+        let lists = ["device/msi_irqs", "device/../msi_irqs"];
+        let lists = lists.map(|path| look.names(&format!("sys/class/net/{device}/{path}")));
+        let numbers: Vec<&String> = lists.iter().flatten().collect();
+        Interrupts { numbers: numbers.len(), counts: per_cpu(table, &numbers) }
+    }
+}
+
+/// So many interrupts say something.
 const COUNT_MIN: u64 = 10_000;
 
-fn interrupts(look: &Look, device: &str, table: &str, report: &mut Report) {
-    // Of a virtio device they belong to the PCI device that it sits on.
-    let lists = ["device/msi_irqs", "device/../msi_irqs"]
-        .map(|path| look.names(&format!("sys/class/net/{device}/{path}")));
-    let numbers: Vec<&String> = lists.iter().flatten().collect();
-    let counts = per_cpu(table, &numbers);
-    let all: u64 = counts.iter().sum();
-    let Some((cpu, most)) = counts.iter().enumerate().max_by_key(|(_, count)| **count) else { return };
-    if numbers.len() > 2 && all >= COUNT_MIN && *most > all / 10 * 9 {
+fn interrupts(device: &str, seen: &Interrupts, shards: &[usize], report: &mut Report) {
+    let all: u64 = seen.counts.iter().sum();
+    if all < COUNT_MIN {
+        return;
+    }
+    let busiest = seen.counts.iter().enumerate().max_by_key(|(_, count)| **count);
+    let (cpu, most) = busiest.expect("some CPU took them");
+    if seen.numbers > 2 && *most > all / 10 * 9 {
         let what = "the interrupts of all queues come to one CPU";
         let evidence = format!("{device}: {most} of {all} to CPU {cpu} (/proc/interrupts)");
         let cure = "a CPU for each queue: `ringmill-lab explain device.irq_affinity`, or irqbalance where shards are not pinned";
         report.find(Cost::Heavy, SUBJECT, told(what, evidence, cure));
+    }
+    let elsewhere = seen.counts.iter().enumerate().filter(|(cpu, _)| !shards.contains(cpu));
+    let elsewhere: u64 = elsewhere.map(|(_, count)| count).sum();
+    if !shards.is_empty() && elsewhere > all / 2 {
+        let what = "most interrupts come to cores that no shard has: each packet changes cores on its way";
+        let cores = linux::cpu::list(shards);
+        let evidence = format!(
+            "{device}: {elsewhere} of {all} elsewhere than on {cores} (/proc/interrupts, Cpus_allowed_list)"
+        );
+        let cure = "the same cores for both: `ringmill --cores`, `ringmill-lab explain device.irq_affinity`";
+        report.find(Cost::Moderate, SUBJECT, told(what, evidence, cure));
     }
 }
 
@@ -132,5 +172,25 @@ mod tests {
         let at = files.iter().position(|(path, _)| *path == "proc/interrupts").expect("it is there");
         files[at].1 = &even;
         assert!(seen(examine, &files).iter().all(|line| !line.contains("interrupts")));
+    }
+
+    #[test]
+    fn interrupts_that_come_to_cores_without_a_shard_are_found() {
+        let table = "    CPU0   CPU1\n 24:  20000  10  PCI-MSIX eth0-0\n";
+        let irq = ("sys/class/net/eth0/device/msi_irqs/24", "msix\n");
+        let host = |core: &'static str| {
+            [
+                ONLINE,
+                HARDWARE,
+                irq,
+                ("proc/interrupts", table),
+                ("proc/9/comm", "ringmill\n"),
+                ("proc/9/task/9/status", "Cpus_allowed_list:\t0-1\n"),
+                ("proc/9/task/10/status", core),
+            ]
+        };
+        check(examine, &host("Cpus_allowed_list:\t1\n"), "moderate: 20000 of 20010 elsewhere than on 1");
+        let same = seen(examine, &host("Cpus_allowed_list:\t0\n"));
+        assert!(same.iter().all(|line| !line.contains("elsewhere")), "{same:?}");
     }
 }
