@@ -15,6 +15,7 @@ pub mod file;
 pub mod heap;
 pub mod limits;
 pub mod machine;
+pub mod namespace;
 pub mod net;
 pub mod notify;
 pub mod poll;
@@ -25,6 +26,7 @@ pub mod sandbox;
 pub mod signal;
 pub mod spsc;
 mod sync;
+pub mod tree;
 pub mod wake;
 
 pub use error::Error;

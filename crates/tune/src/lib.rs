@@ -6,7 +6,9 @@
 
 pub mod catalogue;
 pub mod knob;
+pub mod root;
 pub mod value;
 
 pub use knob::Knob;
+pub use root::Root;
 pub use value::{Kind, Value, ValueError};
