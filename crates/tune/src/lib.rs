@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod experiment;
 pub mod knob;
 pub mod root;
 pub mod value;
