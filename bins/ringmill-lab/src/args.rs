@@ -43,6 +43,7 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// What on this host costs a network server, most expensive first, each with evidence and what to do. Changes nothing
     Doctor,
     Knobs(Knobs),
     Explain(Explain),
@@ -116,9 +117,9 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, F
 
 const EXAMPLES: &str = "\
 Examples:
-  ringmill-lab doctor                                what costs a server on this host, most expensive first
+  ringmill-lab doctor                    what costs a server here, most expensive first
   ringmill-lab explain somaxconn
-  ringmill-lab plan throughput                       what would change, and what each change risks
+  ringmill-lab plan throughput           what would change, and what each change risks
   ringmill-lab audit edge && echo as it should be
 
 Exit codes:

@@ -47,48 +47,64 @@ fn backlog(table: &str, report: &mut Report) {
     }
 }
 
-/// A counter, what it means when it is not 0, and what to do.
-const COUNTERS: &[(&str, &str, &str)] = &[
-    (
-        "TcpExt.ListenOverflows",
-        "connections found an accept queue full",
-        "a longer queue (`ringmill --backlog`, net.core.somaxconn), or a server that accepts faster",
-    ),
-    (
-        "TcpExt.TCPReqQFullDrop",
-        "handshakes found a listener full, and were dropped",
-        "net.ipv4.tcp_syncookies=1, and a longer queue",
-    ),
-    (
-        "TcpExt.TCPReqQFullDoCookies",
-        "handshakes found a listener full, and were answered by cookies",
-        "a longer queue (`ringmill --backlog`, net.core.somaxconn), if it was no attack",
-    ),
-    (
-        "TcpExt.TCPTimeWaitOverflow",
-        "connections found no place in TIME_WAIT",
-        "a larger net.ipv4.tcp_max_tw_buckets",
-    ),
-    (
-        "TcpExt.TCPAbortOnMemory",
-        "connections were ended for want of memory",
-        "net.ipv4.tcp_mem and net.ipv4.tcp_max_orphans against /proc/net/sockstat",
-    ),
-    (
-        "TcpExt.TCPBacklogDrop",
-        "segments found a socket's queue full",
-        "a larger net.ipv4.tcp_rmem, or a reader that keeps up",
-    ),
-    (
-        "TcpExt.TCPRcvQDrop",
-        "segments found a receive buffer full",
-        "a larger net.ipv4.tcp_rmem, or a reader that keeps up",
-    ),
-    (
-        "Udp.RcvbufErrors",
-        "datagrams found a receive buffer full",
-        "a larger net.core.rmem_default, or a reader that keeps up",
-    ),
+/// A counter of what should not happen.
+struct Counter {
+    /// Table and column.
+    name: &'static str,
+    cost: Cost,
+    what: &'static str,
+    cure: &'static str,
+}
+
+const COUNTERS: &[Counter] = &[
+    Counter {
+        name: "TcpExt.ListenOverflows",
+        cost: Cost::Failing,
+        what: "connections found an accept queue full",
+        cure: "a longer queue (`ringmill --backlog`, net.core.somaxconn), or a server that accepts faster",
+    },
+    Counter {
+        name: "TcpExt.TCPReqQFullDrop",
+        cost: Cost::Failing,
+        what: "handshakes found a listener full, and were dropped",
+        cure: "net.ipv4.tcp_syncookies=1, and a longer queue",
+    },
+    Counter {
+        name: "TcpExt.TCPAbortOnMemory",
+        cost: Cost::Failing,
+        what: "connections were ended for want of memory",
+        cure: "net.ipv4.tcp_mem and net.ipv4.tcp_max_orphans against /proc/net/sockstat",
+    },
+    Counter {
+        name: "TcpExt.TCPBacklogDrop",
+        cost: Cost::Failing,
+        what: "segments found a socket's queue full",
+        cure: "a larger net.ipv4.tcp_rmem, or a reader that keeps up",
+    },
+    Counter {
+        name: "TcpExt.TCPRcvQDrop",
+        cost: Cost::Failing,
+        what: "segments found a receive buffer full",
+        cure: "a larger net.ipv4.tcp_rmem, or a reader that keeps up",
+    },
+    Counter {
+        name: "Udp.RcvbufErrors",
+        cost: Cost::Failing,
+        what: "datagrams found a receive buffer full",
+        cure: "a larger net.core.rmem_default, or a reader that keeps up",
+    },
+    Counter {
+        name: "TcpExt.TCPReqQFullDoCookies",
+        cost: Cost::Moderate,
+        what: "handshakes found a listener full, and were answered by cookies",
+        cure: "a longer queue (`ringmill --backlog`, net.core.somaxconn), if it was no attack",
+    },
+    Counter {
+        name: "TcpExt.TCPTimeWaitOverflow",
+        cost: Cost::Slight,
+        what: "connections found no place in TIME_WAIT, and were forgotten early",
+        cure: "clients that close first, or a larger net.ipv4.tcp_max_tw_buckets",
+    },
 ];
 
 fn protocols(netstat: &str, snmp: &str, report: &mut Report) {
@@ -96,10 +112,10 @@ fn protocols(netstat: &str, snmp: &str, report: &mut Report) {
         let (table, column) = name.split_once('.').expect("all have a table");
         value(netstat, table, column).or_else(|| value(snmp, table, column)).unwrap_or(0)
     };
-    for (name, what, cure) in COUNTERS {
+    for Counter { name, cost, what, cure } in COUNTERS {
         let count = counter(name);
         if count > 0 {
-            report.find(Cost::Failing, SUBJECT, told(*what, format!("{name} {count} since boot"), *cure));
+            report.find(*cost, SUBJECT, told(*what, format!("{name} {count} since boot"), *cure));
         }
     }
     let (again, sent) = (counter("Tcp.RetransSegs"), counter("Tcp.OutSegs"));

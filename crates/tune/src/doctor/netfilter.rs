@@ -6,6 +6,8 @@ use super::{Cost, Report, told};
 use crate::look::Look;
 
 const SUBJECT: &str = "netfilter";
+const IP_TABLES: &str = "proc/net/ip_tables_names";
+const IP6_TABLES: &str = "proc/net/ip6_tables_names";
 
 pub(super) fn examine(look: &Look, report: &mut Report) {
     tracked(look, report);
@@ -46,8 +48,10 @@ fn dropped(table: &str) -> u64 {
 
 fn tables(look: &Look, report: &mut Report) {
     let mut found = Vec::new();
-    for (file, program) in [("ip_tables_names", "iptables"), ("ip6_tables_names", "ip6tables")] {
-        let names = look.line(&format!("proc/net/{file}")).unwrap_or_default();
+    // Root's alone to read: who may not has seen nothing, which is not the same as seeing none.
+    let is_hidden = look.has(IP_TABLES) && look.read(IP_TABLES).is_err();
+    for (file, program) in [(IP_TABLES, "iptables"), (IP6_TABLES, "ip6tables")] {
+        let names = look.line(file).unwrap_or_default();
         if !names.is_empty() {
             found.push(format!("{program} has {}", names.split_whitespace().collect::<Vec<_>>().join(", ")));
         }
@@ -59,6 +63,8 @@ fn tables(look: &Look, report: &mut Report) {
         let what = "each packet passes the tables of a packet filter";
         let cure = "`nft list ruleset` or `iptables-save`; where they are empty, unload them. Accept the server's ports early, without state";
         report.find(Cost::Heavy, SUBJECT, told(what, found.join("; "), cure));
+    } else if is_hidden {
+        report.unknown(SUBJECT, format!("/{IP_TABLES} is for root to read"));
     } else if modules.is_some() {
         report.fine(SUBJECT, "no table of iptables, and nf_tables is not in use");
     } else {
@@ -101,5 +107,8 @@ mod tests {
         check(examine, &[("proc/modules", modules)], "heavy: nf_tables has 42 users");
         check(examine, &[("proc/modules", "nf_tables 311296 0 - Live 0x0\n")], "fine: not in use");
         check(examine, &[], "unknown: nft list ruleset");
+        // A directory stands for a file that may not be read: root may read everything else.
+        let hidden = [("proc/net/ip_tables_names/x", ""), ("proc/modules", "x 1 0 - Live 0x0\n")];
+        check(examine, &hidden, "unknown: for root to read");
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn examine(look: &Look, report: &mut Report) {
     match field(&status, "Seccomp") {
         Some("2") => {
             let what = format!("{name} is confined: a filter runs before each of its system calls");
-            let evidence = format!("Seccomp: 2, {filters} filters (/{process}/status)");
+            let evidence = format!("Seccomp: 2, Seccomp_filters: {filters} (/{process}/status)");
             let cure = "the engine uring, which needs few calls and which the filter must allow; or a service in place of a container";
             report.find(Cost::Moderate, SUBJECT, told(what, evidence, cure));
         }
@@ -35,7 +35,7 @@ mod tests {
         check(examine, &[("proc/self/status", free)], "fine: none on this program");
         check(examine, &[("proc/self/status", confined)], "moderate: this program is confined");
         let both = [("proc/self/status", free), ("proc/9/comm", "ringmill\n"), ("proc/9/status", confined)];
-        check(examine, &both, "moderate: 3 filters (/proc/9/status)");
+        check(examine, &both, "moderate: Seccomp_filters: 3 (/proc/9/status)");
         check(examine, &[], "unknown: cannot be read");
     }
 }
