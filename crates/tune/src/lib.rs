@@ -4,6 +4,7 @@
 //! is no knob of the [`catalogue`] is never written, whoever asks.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod catalogue;
 pub mod doctor;
 pub mod error;
