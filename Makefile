@@ -5,7 +5,7 @@ SEED  ?= 1
 SCENARIO ?= http
 FUZZ_MS ?= 600000
 ARGS  ?=
-# What `make install` writes to: $(PREFIX)/bin/ringmill and ringmill-load.
+# What `make install` writes to: $(PREFIX)/bin/ringmill, ringmill-load and ringmill-lab.
 PREFIX ?= $(HOME)/.local
 
 FLOOR = --manifest-path bench/floor/Cargo.toml
@@ -16,7 +16,7 @@ GO_PATH ?= /usr/share/gocode
 OWN_TARGET = env -u CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: conformance help run load demo test check sim fuzz bench bench-peers peers docs install clean
+.PHONY: conformance knobs help run load demo test check sim fuzz bench bench-peers peers docs install clean
 
 help: ## list the verbs
 	@echo 'usage: make VERB [NAME=value]'
@@ -68,12 +68,17 @@ conformance: ## one suite over real sockets on every engine, as docs/CONFORMANCE
 	$(CARGO) test --locked -p ringmill-service --test conformance > target/conformance.log
 	awk -f docs/conformance.awk target/conformance.log > docs/CONFORMANCE.md
 
+knobs: ## every kernel setting that ringmill-lab knows, as docs/KNOBS.md
+	$(CARGO) run --quiet --locked -p ringmill-lab -- knobs --markdown > target/KNOBS.md
+	mv target/KNOBS.md docs/KNOBS.md
+
 docs: ## the API of every crate, as HTML below target/doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 install: ## put the stripped programs into $(PREFIX)/bin   (PREFIX=~/.local)
 	$(CARGO) install --locked --force --profile dist --path bins/ringmill --root '$(PREFIX)' --no-track
 	$(CARGO) install --locked --force --profile dist --path bins/ringmill-load --root '$(PREFIX)' --no-track
+	$(CARGO) install --locked --force --profile dist --path bins/ringmill-lab --root '$(PREFIX)' --no-track
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -3,4 +3,40 @@
 //! No logic of its own about settings: that is in `tune`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod ab;
+mod args;
+mod looking;
+mod progress;
+mod prove;
+mod reanalyse;
+mod report;
+mod results;
+mod stops;
+mod trying;
+
+use std::process::ExitCode;
+
+use args::{Asked, Command};
+use linux::console::{Failure, tell};
+
+fn main() -> ExitCode {
+    answer().unwrap_or_else(|failure| failure.tell(env!("CARGO_BIN_NAME")))
+}
+
+fn answer() -> Result<ExitCode, Failure> {
+    let (command, common) = match args::read(std::env::args_os())? {
+        Asked::Do(command, common) => (command, common),
+        Asked::Show(text) => return tell(&text).map(|()| ExitCode::SUCCESS),
+    };
+    match command {
+        Command::Doctor => looking::doctor(&common),
+        Command::Knobs(knobs) => looking::knobs(&knobs, &common),
+        Command::Explain(explain) => looking::explain(&explain, &common),
+        Command::Plan(plan) => looking::plan(&plan, &common),
+        Command::Audit(audit) => looking::audit(&audit, &common),
+        Command::Ab(words) => ab::ab(&words, &common),
+        Command::Prove(words) => prove::prove(&words, &common),
+        Command::Report(words) => report::report(&words),
+        Command::Reanalyse(words) => reanalyse::reanalyse(&words, &common),
+    }
+}

@@ -1,7 +1,8 @@
-//! Files that programs leave behind: replaced whole, and known to be writable before there is something to write.
+//! Files that programs leave behind: replaced whole, known to be writable before there is something to write, and locked.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// A file that is written little by little, and takes the place of the one at its path when it is complete. Dropped before, it is
@@ -69,6 +70,39 @@ pub fn has_place(path: &Path) -> bool {
     !path.is_dir() && home.is_dir()
 }
 
+/// Takes the lock of an open file, unless another has it: then `false`. It is held until the last copy of the descriptor is closed, in
+/// whatever process. Errors: as of flock(2).
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    match flock(file, libc::LOCK_EX | libc::LOCK_NB) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// The same, but waits for it.
+pub fn lock(file: &File) -> io::Result<()> {
+    loop {
+        match flock(file, libc::LOCK_EX) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Gives it back, whoever has a copy of the descriptor: a program that another thread is starting has one until it begins.
+/// Errors: as of flock(2).
+pub fn unlock(file: &File) -> io::Result<()> {
+    flock(file, libc::LOCK_UN)
+}
+
+fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
+    // SAFETY: flock(2) takes no pointer, and the descriptor is open.
+    match unsafe { libc::flock(file.as_raw_fd(), operation) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// A name in the same directory, since rename(2) does not cross file systems.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -99,6 +133,24 @@ mod tests {
         assert!(!has_place(&nowhere) && !has_place(&home));
         assert!(replace(&nowhere, "x").is_err());
         fs::remove_dir_all(home).expect("our own directory");
+    }
+
+    #[test]
+    fn a_lock_is_held_until_it_is_given_back_or_its_last_copy_is_closed() {
+        let path = std::env::temp_dir().join(format!("ringmill-lock-{}", std::process::id()));
+        let (first, second) = (File::create(&path).expect("open"), File::create(&path).expect("open"));
+        let copy = first.try_clone().expect("another descriptor of it");
+        assert!(try_lock(&first).expect("a file can be locked"));
+        drop(first);
+        assert!(!try_lock(&second).expect("a file can be locked"));
+        drop(copy);
+        lock(&second).expect("nobody has it");
+        let third = File::create(&path).expect("open");
+        let copy = second.try_clone().expect("another descriptor of it");
+        unlock(&second).expect("it is ours");
+        assert!(try_lock(&third).expect("a file can be locked"));
+        drop(copy);
+        fs::remove_file(path).expect("our own file");
     }
 
     #[test]

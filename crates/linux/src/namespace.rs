@@ -73,6 +73,7 @@ const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::thread;
 
     #[test]
@@ -81,7 +82,9 @@ mod tests {
         let before_inside = before.clone();
         let inside = thread::spawn(move || {
             if let Err(error) = new_network() {
-                return eprintln!("not tested: a network namespace takes CAP_SYS_ADMIN ({error})");
+                let _ =
+                    writeln!(io::stderr(), "not tested: a network namespace takes CAP_SYS_ADMIN ({error})");
+                return;
             }
             let root = Tree::open(Path::new("/")).expect("there is a /");
             let value = "proc/sys/net/ipv4/tcp_fin_timeout";

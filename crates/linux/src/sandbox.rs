@@ -1,8 +1,9 @@
 //! Worlds with less in them, for tests: io_uring refused, few descriptors, little locked memory, a plain user, a narrow
-//! connection.
+//! connection, an empty directory.
 //!
 //! A limit that is set here can never be lifted again by the thread or child that has it. Programs never use it.
 
+use std::ffi::CStr;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -64,6 +65,27 @@ pub fn limit_memlock(child: &mut Command, bytes: u64) -> &mut Command {
 pub fn as_user(child: &mut Command, id: u32) -> &mut Command {
     // The standard library also empties the list of other groups when it changes the user as root.
     child.gid(id).uid(id)
+}
+
+/// Puts an empty directory over `path`, for the calling thread and what it starts from now on: nobody else sees it, or what is
+/// written there. Errors: as of unshare(2) and mount(2); takes CAP_SYS_ADMIN.
+pub fn empty_over(path: &CStr) -> Result<(), Error> {
+    // SAFETY: unshare(2) takes no pointer.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(Error::last("unshare"));
+    }
+    let (root, kind, none) = (c"/".as_ptr(), c"tmpfs".as_ptr(), std::ptr::null());
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    // Private first, or the mount would be seen by those who share ours.
+    let options = c"mode=755".as_ptr();
+    // SAFETY: the names and options end with a zero and live through the calls (mount(2)).
+    let results = unsafe {
+        [
+            libc::mount(kind, root, none, private, std::ptr::null()),
+            libc::mount(kind, path.as_ptr(), kind, libc::MS_NOSUID | libc::MS_NODEV, options.cast()),
+        ]
+    };
+    if results == [0, 0] { Ok(()) } else { Err(Error::last("mount")) }
 }
 
 /// A connection to `to` that holds some 100 KiB where one over loopback holds megabytes: segments of 1 KiB, from which the

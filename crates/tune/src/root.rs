@@ -48,6 +48,12 @@ impl Root {
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// The same of a file that a person wrote, which may be longer than a value.
+    pub fn read_long(&self, path: &str) -> io::Result<String> {
+        let bytes = self.at(path, |tree, rest, links| tree.read(rest, links, TEXT_BYTES_MAX))?;
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
     /// Writes `text` into the file `path`, which exists, in one piece. Errors: as of openat2(2) and write(2).
     pub fn write(&self, path: &str, text: &str) -> io::Result<()> {
         self.at(path, |tree, rest, links| tree.write(rest, links, text.as_bytes()))
@@ -56,6 +62,12 @@ impl Root {
     /// The names in the directory `path`, sorted. Errors: as of openat2(2) and getdents(2).
     pub fn names(&self, path: &str) -> io::Result<Vec<String>> {
         self.at(path, |tree, rest, links| tree.below(rest, links)?.names())
+    }
+
+    /// `run/ringmill-lab`, made if there is none, which no other user may look into. Errors: as of mkdirat(2) and openat2(2);
+    /// `PermissionDenied` where others could.
+    pub fn state_directory(&self) -> io::Result<Tree> {
+        self.top.private("run", 0o755)?.private("ringmill-lab", 0o700)
     }
 
     /// The directory `path`, no part of which is a link. Errors: as of openat2(2).
@@ -77,6 +89,9 @@ impl Root {
 
 /// Most bytes of a value: sysfs gives a page, and no setting of the catalogue needs more.
 pub const VALUE_BYTES_MAX: usize = 4096;
+
+/// Most bytes of a configuration file.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

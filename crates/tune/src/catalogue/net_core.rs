@@ -9,7 +9,9 @@ use crate::value::Kind;
 const NET: &str = "Documentation/admin-guide/sysctl/net.rst";
 const SCALING: &str = "Documentation/networking/scaling.rst";
 const HOST: Knob = Knob { scope: Scope::Host, source: NET, ..SYSCTL };
-const BUFFER: Kind = Kind::Integer { min: 2304, max: i32::MAX as i64 };
+// SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF of a 64-bit kernel (include/net/sock.h): less is refused.
+const RECEIVE: Kind = Kind::Integer { min: 2304, max: i32::MAX as i64 };
+const SEND: Kind = Kind::Integer { min: 4608, max: i32::MAX as i64 };
 
 pub(super) const KNOBS: &[Knob] = &[
     Knob {
@@ -28,7 +30,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.rmem_max",
         path: "proc/sys/net/core/rmem_max",
-        kind: BUFFER,
+        kind: RECEIVE,
         unit: "bytes",
         what: "The largest receive buffer that SO_RCVBUF may ask for",
         inert: "For TCP sockets that do not set SO_RCVBUF: their growth ends at net.ipv4.tcp_rmem.",
@@ -41,7 +43,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.wmem_max",
         path: "proc/sys/net/core/wmem_max",
-        kind: BUFFER,
+        kind: SEND,
         unit: "bytes",
         what: "The largest send buffer that SO_SNDBUF may ask for",
         inert: "For TCP sockets that do not set SO_SNDBUF: their growth ends at net.ipv4.tcp_wmem.",
@@ -54,7 +56,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.rmem_default",
         path: "proc/sys/net/core/rmem_default",
-        kind: BUFFER,
+        kind: RECEIVE,
         unit: "bytes",
         default: Some("212992"),
         what: "The receive buffer of a new socket",
@@ -66,7 +68,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.wmem_default",
         path: "proc/sys/net/core/wmem_default",
-        kind: BUFFER,
+        kind: SEND,
         unit: "bytes",
         default: Some("212992"),
         what: "The send buffer of a new socket",

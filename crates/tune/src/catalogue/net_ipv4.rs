@@ -341,7 +341,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.ipv4.tcp_keepalive_time",
         path: "proc/sys/net/ipv4/tcp_keepalive_time",
-        kind: Kind::Integer { min: 1, max: 32_767 },
+        kind: Kind::Integer { min: 1, max: i32::MAX as i64 },
         unit: "s",
         default: Some("7200"),
         what: "How long a connection with SO_KEEPALIVE is idle before it is probed",
@@ -349,13 +349,12 @@ pub(super) const KNOBS: &[Knob] = &[
         risk: "A packet for each idle connection that often: a million of them at 60 s are 16,667 a second",
         truth: "It has nothing to do with HTTP keep-alive.",
         coupled: &["net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes"],
-        source: "Documentation/networking/ip-sysctl.rst; include/net/tcp.h (MAX_TCP_KEEPIDLE)",
         ..TCP
     },
     Knob {
         name: "net.ipv4.tcp_keepalive_intvl",
         path: "proc/sys/net/ipv4/tcp_keepalive_intvl",
-        kind: Kind::Integer { min: 1, max: 32_767 },
+        kind: Kind::Integer { min: 1, max: i32::MAX as i64 },
         unit: "s",
         default: Some("75"),
         what: "Time between probes that are not answered",
@@ -366,7 +365,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.ipv4.tcp_keepalive_probes",
         path: "proc/sys/net/ipv4/tcp_keepalive_probes",
-        kind: Kind::Integer { min: 1, max: 127 },
+        kind: Kind::Integer { min: 1, max: 255 },
         unit: "probes",
         default: Some("9"),
         what: "Probes without an answer after which a connection is given up",
@@ -510,7 +509,7 @@ pub(super) const KNOBS: &[Knob] = &[
         what: "Looks the socket up before the route, for connected UDP sockets",
         inert: "For TCP, which has a knob of its own.",
         risk: "Off: one more lookup for connected sockets; on: a vain one for unconnected ones",
-        since: Some("4.14"),
+        since: Some("4.12"),
         ..TCP
     },
     Knob {
@@ -519,7 +518,7 @@ pub(super) const KNOBS: &[Knob] = &[
         default: Some("1"),
         what: "Looks the socket up before the route, for established connections",
         risk: "Off: a route lookup for each packet",
-        since: Some("4.14"),
+        since: Some("4.12"),
         ..TCP
     },
 ];

@@ -1,0 +1,153 @@
+//! What the kernel really does with settings, and that a transaction copes with it: in network namespaces of the tests' own.
+//!
+//! A namespace and a private /run take CAP_SYS_ADMIN; without it each test says aloud that it did not run.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stderr, reason = "what is skipped is told")]
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use linux::{namespace, sandbox};
+use tune::apply::{self, Change, End, Host, Outcome, Request, Setting, Step, revert_last};
+use tune::{Root, catalogue};
+
+/// Runs `test` in a thread with a network namespace and a /run of its own, on that namespace's settings.
+fn within(test: fn(&Host, &Root)) {
+    let inside = thread::spawn(move || {
+        if let Err(error) = namespace::new_network() {
+            return eprintln!("skipped: a network namespace takes CAP_SYS_ADMIN ({error})");
+        }
+        // Journal and lock are the host's otherwise, and somebody may be at work there.
+        if let Err(error) = sandbox::empty_over(c"/run") {
+            return eprintln!("skipped: a /run of its own takes CAP_SYS_ADMIN ({error})");
+        }
+        let host = Host { tree: None, netns: Some("own".into()), knobs: catalogue::named };
+        test(&host, &host.root().expect("it has a sysfs of its own"));
+    });
+    inside.join().expect("what was asserted inside");
+}
+
+fn change(name: &str, target: &str) -> Change {
+    let setting = Setting::named(name, catalogue::named).expect("the tests name what there is");
+    let target = setting.knob.parse(target).expect("a value of it");
+    Change { setting, target }
+}
+
+/// Applies, and confirms if it comes to that.
+fn apply(host: &Host, changes: &[Change]) -> Outcome {
+    let mut dead_man = Command::new(std::env::current_exe().expect("a test knows its file"));
+    dead_man.args(["--ignored", "--exact", "dead_man"]);
+    let check = &mut || Ok(());
+    let confirm_within = Duration::from_secs(600);
+    let request = Request { changes, confirm_within, host_wide: false, dead_man: &mut dead_man, check };
+    let tell = &mut |step: Step<'_>| {
+        if step == Step::Applied {
+            apply::confirm(host).expect("it waits");
+        }
+    };
+    apply::apply(host, request, tell).expect("it begins")
+}
+
+#[test]
+fn one_number_written_to_a_vector_changes_its_first_field_only_so_vectors_are_written_whole() {
+    within(|host, root| {
+        let path = "proc/sys/net/ipv4/tcp_rmem";
+        let fields = || -> Vec<u64> {
+            let text = root.read(path).expect("every kernel has it");
+            text.split_whitespace().map(|field| field.parse().expect("a number")).collect()
+        };
+        let before = fields();
+        root.write(path, "8192").expect("the kernel takes it");
+        assert_eq!(fields(), [8192, before[1], before[2]]);
+        let outcome = apply(host, &[change("net.ipv4.tcp_rmem", "4096 65536 1048576")]);
+        assert_eq!(outcome.end, End::Confirmed);
+        assert_eq!(fields(), [4096, 65536, 1048576]);
+        revert_last(host, &mut |_| {}).expect("it was confirmed");
+        assert_eq!(fields(), [8192, before[1], before[2]]);
+    });
+}
+
+#[test]
+fn the_kernel_shows_tabs_where_spaces_were_written_and_that_is_the_same() {
+    within(|host, root| {
+        let outcome = apply(host, &[change("net.ipv4.ip_local_port_range", "20000 60000")]);
+        assert_eq!(outcome.end, End::Confirmed, "{outcome:?}");
+        assert_eq!(root.read("proc/sys/net/ipv4/ip_local_port_range").expect("read"), "20000\t60000\n");
+        // Written already, so nothing is announced and nothing can be taken back.
+        let outcome = apply(host, &[change("net.ipv4.ip_local_port_range", "20000 60000")]);
+        assert_eq!(outcome.end, End::Confirmed);
+        assert_eq!(revert_last(host, &mut |_| {}).expect("it was confirmed").fates, []);
+    });
+}
+
+#[test]
+fn a_mask_that_is_refused_and_changed_all_the_same_is_taken_back() {
+    within(|host, root| {
+        let path = "proc/sys/net/core/rps_default_mask";
+        if let Err(error) = root.write(path, "1") {
+            return eprintln!("skipped: this kernel has no default mask ({error})");
+        }
+        let before = root.read(path).expect("it was written");
+        // CPUs that this machine has not: the kernel says no, and leaves an empty mask.
+        let cpus = linux::cpu::allowed().expect("a thread runs somewhere").len();
+        let target = format!("{:x}", 1u64 << cpus.clamp(5, 31));
+        let Err(error) = root.write(path, &target) else {
+            return eprintln!("skipped: this machine has a CPU for the mask {target}");
+        };
+        let after = root.read(path).expect("it can be read");
+        if after == before {
+            return eprintln!("skipped: this kernel leaves the mask as it was ({error})");
+        }
+        root.write(path, "1").expect("it was taken before");
+        let outcome = apply(host, &[change("net.core.rps_default_mask", &target)]);
+        assert_eq!(outcome.end, End::TakenBack);
+        assert!(outcome.why.contains("was refused"), "{}", outcome.why);
+        assert!(outcome.is_clean(), "{outcome:?}");
+        assert_eq!(root.read(path).expect("it can be read"), before);
+    });
+}
+
+#[test]
+fn a_congestion_control_that_the_host_restricts_is_refused_in_a_namespace() {
+    within(|host, root| {
+        // The list of what every process may have is the host's alone, and process 1 is of the host.
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let available = read("/proc/sys/net/ipv4/tcp_available_congestion_control");
+        let before = root.read("proc/sys/net/ipv4/tcp_congestion_control").expect("every kernel has it");
+        for name in available.split_whitespace().filter(|name| *name != before.trim()) {
+            let outcome = apply(host, &[change("net.ipv4.tcp_congestion_control", name)]);
+            let now = root.read("proc/sys/net/ipv4/tcp_congestion_control").expect("every kernel has it");
+            match outcome.end {
+                End::Confirmed => {
+                    assert_eq!(now.trim(), name);
+                    revert_last(host, &mut |_| {}).expect("it was confirmed");
+                }
+                End::TakenBack => {
+                    assert!(outcome.why.contains("Operation not permitted"), "{name}: {}", outcome.why);
+                    assert!(outcome.is_clean() && now == before, "{name}: {outcome:?}");
+                }
+            }
+        }
+        let unknown = apply(host, &[change("net.ipv4.tcp_congestion_control", "nosuch")]);
+        assert_eq!((unknown.end, unknown.is_clean()), (End::TakenBack, true), "{unknown:?}");
+    });
+}
+
+#[test]
+fn a_device_of_the_namespace_is_changed_and_the_hosts_is_not() {
+    within(|host, root| {
+        let before = root.read("sys/class/net/lo/gro_flush_timeout").expect("every device has it");
+        let outcome = apply(host, &[change("device.gro_flush_timeout@lo", "20000")]);
+        assert_eq!(outcome.end, End::Confirmed, "{outcome:?}");
+        assert_eq!(root.read("sys/class/net/lo/gro_flush_timeout").expect("read"), "20000\n");
+        let of_host = Root::host().expect("there is a /").read("sys/class/net/lo/gro_flush_timeout");
+        assert_eq!(of_host.expect("every device has it"), before);
+    });
+}
+
+#[test]
+#[ignore = "the dead-man of the other tests"]
+fn dead_man() {
+    apply::stand_by(catalogue::named).expect("its parent gives the order");
+}
