@@ -10,7 +10,7 @@ use std::time::Duration;
 use linux::machine::Counters;
 use linux::{cpu, loopback, namespace};
 use stats::experiment::Run;
-use stats::outcome::{Environment, Outcome, State};
+use stats::outcome::{Environment, Outcome, State, Verdict};
 
 use super::arm::{ArmPlan, Set};
 use super::load::printed;
@@ -106,14 +106,15 @@ fn native(
     let spent = server.process.cpu_ns().zip(before).map(|(after, before)| after.saturating_sub(before));
     let outcome: Outcome =
         serde_json::from_str(&text).map_err(|why| format!("the generator's result cannot be read: {why}"))?;
-    Ok(Made { run: figures(&outcome, spent), environment: Some(outcome.environment) })
+    let run = figures(&outcome, &workload.metric, spent);
+    Ok(Made { run, environment: Some(outcome.environment) })
 }
 
 /// What a result of the generator says, with what the server's process spent meanwhile.
-fn figures(outcome: &Outcome, spent_ns: Option<u64>) -> Run {
-    let mut run = Run::default();
-    let is_invalid = outcome.verdict.state == State::Invalid;
-    run.excluded = is_invalid.then(|| outcome.verdict.reasons.join("; "));
+fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
+    let excluded = spoilt(&outcome.verdict, metric).map(str::to_owned);
+    let mut run = Run { excluded, ..Run::default() };
+    run.put("failed_requests", outcome.errors.sum() as f64);
     run.put("requests_per_s", outcome.rate.achieved_per_s);
     run.put("received_bytes_per_s", outcome.rate.received_bytes_per_s);
     let answers = outcome.arrivals.answered + outcome.arrivals.warmup;
@@ -138,6 +139,17 @@ fn figures(outcome: &Outcome, spent_ns: Option<u64>) -> Run {
         change.into_iter().for_each(|change| run.put(name, change.by as f64));
     }
     run
+}
+
+/// Why the generator itself calls a run invalid, if it does so for what the generator did, or for want of what the metric is made of.
+/// Requests that failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
+fn spoilt<'a>(verdict: &'a Verdict, metric: &str) -> Option<&'a str> {
+    let is_quantile = metric.ends_with("_ns") && !metric.starts_with("cpu");
+    let judges: &[&str] =
+        if is_quantile { &["send_lag:", "answers:", "samples:"] } else { &["send_lag:", "answers:"] };
+    let is_its_own = |reason: &&String| judges.iter().any(|judge| reason.starts_with(judge));
+    let reason = verdict.reasons.iter().find(is_its_own).map(String::as_str);
+    reason.filter(|_| verdict.state == State::Invalid)
 }
 
 /// The user's program, whose figure is found by its path in what it printed: `rate.achieved_per_s`.
@@ -226,6 +238,21 @@ mod tests {
         let stat = "cpu  10 1 20 300 4 0 5 60 7 0\ncpu0 1 1 1 1 1 1 1 1\n";
         assert_eq!(ticks(stat), Some([400, 60]));
         assert_eq!((ticks(""), ticks("cpu  1 2 3\n")), (None, None));
+    }
+
+    #[test]
+    fn a_run_is_excluded_for_what_its_generator_did_and_not_for_what_the_setting_did_to_the_server() {
+        let check = |state: State, reason: &str, metric: &str, expected: bool| {
+            let verdict = Verdict { state, reasons: vec![reason.to_owned()] };
+            assert_eq!(spoilt(&verdict, metric).is_some(), expected, "{reason} {metric}");
+        };
+        check(State::Invalid, "send_lag: p99 is 3 ms", "requests_per_s", true);
+        check(State::Degraded, "send_lag: p99 is 30 us", "requests_per_s", false);
+        check(State::Invalid, "errors: 12 % failed", "requests_per_s", false);
+        check(State::Invalid, "rate: 50 % of it", "p99_ns", false);
+        check(State::Invalid, "samples: 25 carry no quantile", "received_bytes_per_s", false);
+        check(State::Invalid, "samples: 25 carry no quantile", "cpu_ns_per_request", false);
+        check(State::Invalid, "samples: 25 carry no quantile", "p99_ns", true);
     }
 
     #[test]
