@@ -51,8 +51,8 @@ pub(crate) enum Command {
     Explain(Explain),
     Plan(Plan),
     Audit(Audit),
-    Ab(trying::Ab),
-    Prove(trying::Prove),
+    Ab(Box<trying::Ab>),
+    Prove(Box<trying::Prove>),
     Report(trying::Report),
     Reanalyse(trying::Reanalyse),
 }
