@@ -34,13 +34,19 @@ pub(super) fn of(experiment: &Experiment) -> Vec<Picture> {
 /// The knobs of a profile and the whole of it, in one picture.
 pub(super) fn knobs(proof: &Proof) -> Picture {
     let tried = proof.knobs.iter().filter(|knob| knob.effect_pct.is_some());
-    let rows = tried
-        .map(|knob| row(&knob.name, Ink::Colour(0), knob.effect_pct, knob.ci95_pct, knob.verdict.name()));
+    let rows = tried.map(|knob| {
+        row(last_word(&knob.name), Ink::Colour(0), knob.effect_pct, knob.ci95_pct, knob.verdict.name())
+    });
     let whole = &proof.whole;
     let last =
         row("the whole profile", Ink::Colour(1), whole.effect_pct, whole.ci95_pct, whole.verdict.name());
     let title = format!("{} of each knob", whole.metric);
     Picture::Rows(forest(&title, whole.margin_pct, rows.chain([last]).collect()))
+}
+
+/// Of a name, what tells it from its neighbours: `somaxconn`.
+fn last_word(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 fn effects(experiment: &Experiment) -> Vec<Row> {
