@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use linux::console::Failure;
 
 use crate::applying;
+use crate::trying;
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -58,6 +59,10 @@ pub(crate) enum Command {
     Persist(applying::Persist),
     #[command(hide = true)]
     DeadMan,
+    Ab(Box<trying::Ab>),
+    Prove(Box<trying::Prove>),
+    Report(trying::Report),
+    Reanalyse(trying::Reanalyse),
 }
 
 /// Every setting that there is to turn, in one line each.
@@ -222,6 +227,8 @@ mod tests {
             ("--help", 3),
             ("plan --help", 3),
             ("audit --help", 3),
+            ("ab --help", 3),
+            ("prove --help", 3),
             ("apply --help", 4),
             ("confirm --help", 4),
             ("revert --help", 5),

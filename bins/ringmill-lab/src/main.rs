@@ -3,9 +3,17 @@
 //! No logic of its own about settings: that is in `tune`.
 #![forbid(unsafe_code)]
 
+mod ab;
 mod applying;
 mod args;
 mod looking;
+mod progress;
+mod prove;
+mod reanalyse;
+mod report;
+mod results;
+mod stops;
+mod trying;
 
 use std::process::ExitCode;
 
@@ -33,5 +41,9 @@ fn answer() -> Result<ExitCode, Failure> {
         Command::Recover(recover) => applying::recover(&recover, &common),
         Command::Persist(persist) => applying::keep(&persist, &common),
         Command::DeadMan => applying::dead_man(),
+        Command::Ab(words) => ab::ab(&words, &common),
+        Command::Prove(words) => prove::prove(&words, &common),
+        Command::Report(words) => report::report(&words),
+        Command::Reanalyse(words) => reanalyse::reanalyse(&words, &common),
     }
 }

@@ -14,6 +14,7 @@ pub mod error;
 pub mod file;
 pub mod heap;
 pub mod limits;
+pub mod loopback;
 pub mod machine;
 pub mod namespace;
 pub mod net;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod csv;
+pub mod experiment;
 pub mod fit;
 pub mod hgrm;
 pub mod hlog;

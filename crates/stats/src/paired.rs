@@ -3,9 +3,8 @@
 //! For runs in interleaved pairs (A, B, A, B): take the differences, or the logarithms of the ratios. Twenty of them are many; whatever
 //! can be counted exactly is. Randomness comes from a seed, so a result can be made again.
 
-use crate::quantile::Z95;
 use crate::random::Random;
-use crate::trend::median;
+use crate::trend::{median, normal_point};
 
 /// The Hodges-Lehmann estimate: the median of the means of all pairs of differences, each with itself too. `None` without one.
 ///
@@ -14,15 +13,18 @@ pub fn center(differences: &[f64]) -> Option<f64> {
     (!differences.is_empty()).then(|| median(&mut walsh(differences)))
 }
 
-/// A confidence interval of 95 % of [`center`], by the signed ranks of Wilcoxon: exact up to 50 differences, normal beyond. `None` for
-/// fewer than six, which cannot give 95 % (Hollander, Wolfe, "Nonparametric Statistical Methods", 1999, section 3.4).
+/// A confidence interval of 95 % of [`center`]: [`center_ci`] with 2.5 % beyond either end. `None` for fewer than six differences.
 pub fn center_ci95(differences: &[f64]) -> Option<[f64; 2]> {
-    if differences.len() < 6 {
-        return None;
-    }
+    center_ci(differences, 0.025)
+}
+
+/// A confidence interval of [`center`] that leaves at most `tail` (below a half) beyond either end, by the signed ranks of Wilcoxon: exact
+/// up to 50 differences, normal beyond. `None` for too few of them, which cannot be that sure: less than six for 2.5 %, less than eight
+/// for 0.6 % (Hollander, Wolfe, "Nonparametric Statistical Methods", 1999, section 3.4).
+pub fn center_ci(differences: &[f64], tail: f64) -> Option<[f64; 2]> {
+    let outside = signed_rank_outside(differences.len(), tail)?;
     let mut means = walsh(differences);
     means.sort_unstable_by(f64::total_cmp);
-    let outside = signed_rank_outside(differences.len());
     Some([means[outside], means[means.len() - 1 - outside]])
 }
 
@@ -93,14 +95,15 @@ fn walsh(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// How many of the sorted means of pairs may be left out on either side: Wilcoxon's sum of ranks is at most that with at most 2.5 %. At
-/// least 6 differences.
-fn signed_rank_outside(count: usize) -> usize {
+/// How many of the sorted means of pairs may be left out on either side: Wilcoxon's sum of ranks is at most that with at most `tail`.
+/// `None` where even the range of all of them is not so sure.
+fn signed_rank_outside(count: usize, tail: f64) -> Option<usize> {
     let sums = count * (count + 1) / 2;
     if count > EXACT_RANKS {
         let (n, sum) = (count as f64, sums as f64);
         let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
-        return (sum / 2.0 - Z95 * deviation - 0.5).floor() as usize;
+        let outside = (sum / 2.0 + normal_point(tail) * deviation - 0.5).floor();
+        return (outside >= 0.0).then_some(outside as usize);
     }
     // Each rank is in the sum or is not, both as likely.
     let mut likely = vec![0.0; sums + 1];
@@ -114,9 +117,9 @@ fn signed_rank_outside(count: usize) -> usize {
     let mut below = 0.0;
     let beyond = likely.iter().position(|likely| {
         below += likely;
-        below > 0.025
+        below > tail
     });
-    beyond.expect("all of them are more than 2.5 %") - 1
+    beyond.expect("all of them are more than a tail").checked_sub(1)
 }
 
 /// Up to so many differences all signs are tried: 65,536 sums.
@@ -151,9 +154,15 @@ mod tests {
     #[test]
     fn counted_and_normal_ranks_agree_where_they_meet() {
         // Wilcoxon's table, two-sided 5 %: R's qsignrank(0.025, n).
-        assert_eq!([6, 8, 10, 20, 30].map(signed_rank_outside), [0, 3, 8, 52, 137]);
+        let outside = |count| signed_rank_outside(count, 0.025);
+        assert_eq!([6, 8, 10, 20, 30].map(outside), [0, 3, 8, 52, 137].map(Some));
         // 51 is by the normal distribution; counted it is 453 too.
-        assert_eq!([50, 51].map(signed_rank_outside), [434, 453]);
+        assert_eq!([50, 51].map(outside), [434, 453].map(Some));
+        // At 0.5 % a side: R's qsignrank(0.005, n) less one where the tail is passed; seven runs are too few.
+        assert_eq!(
+            [7, 8, 10, 20].map(|count| signed_rank_outside(count, 0.005)),
+            [None, Some(0), Some(3), Some(37)]
+        );
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
 
 /// The standard normal distribution: how much lies below `z`. By its series in the middle and its continued fraction in the tails
 /// (Marsaglia, "Evaluating the normal distribution", 2004).
-fn below(z: f64) -> f64 {
+pub(crate) fn below(z: f64) -> f64 {
     let x = z.abs();
     let density = (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
     let tail = if x < 3.0 {
@@ -99,6 +99,17 @@ fn below(z: f64) -> f64 {
         density / (1..=100).rev().fold(x, |fraction, k| x + f64::from(k) / fraction)
     };
     if z < 0.0 { tail } else { 1.0 - tail }
+}
+
+/// The value below which `share` of the standard normal distribution lies; `share` is above 0 and below 1. By halving.
+pub(crate) fn normal_point(share: f64) -> f64 {
+    assert!(share > 0.0 && share < 1.0, "{share} of a distribution");
+    let [mut low, mut high] = [-40.0, 40.0];
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if below(middle) < share { low = middle } else { high = middle }
+    }
+    high
 }
 
 /// Up to so many values all orders are counted: 10! fits easily, and the approximation is good from there on (Kendall, 1975).
@@ -137,6 +148,7 @@ mod tests {
     fn the_normal_distribution_is_smooth_where_its_two_forms_meet() {
         assert!((below(Z95) - 0.975).abs() < 1e-15);
         assert!((below(-Z95) - 0.025).abs() < 1e-15);
+        assert!((normal_point(0.025) + Z95).abs() < 1e-12 && normal_point(0.5).abs() < 1e-12);
         let (series, fraction) = (below(-2.999_999_999), below(-3.000_000_001));
         assert!((series / fraction - 1.0).abs() < 1e-7 && series > fraction);
         assert!((below(-3.0) / 0.001_349_898_031_630_094_6 - 1.0).abs() < 1e-13);

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod catalogue;
 pub mod doctor;
 pub mod error;
+pub mod experiment;
 pub mod explain;
 pub mod knob;
 pub mod look;

@@ -14,6 +14,7 @@ mod words;
 pub use compare::{Comparison, Finding};
 pub use figure::{FIGURES, Figure, Group};
 pub use page::page;
+pub(crate) use table::wrapped;
 pub use table::{markdown, text};
 
 use crate::outcome::{Environment, State};

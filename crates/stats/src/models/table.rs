@@ -162,7 +162,7 @@ fn columns(out: &mut String, models: &Models, group: Group) {
 }
 
 /// A text that goes on below itself where it is too long for the line.
-fn wrapped(out: &mut String, indent: &str, text: &str) {
+pub(crate) fn wrapped(out: &mut String, indent: &str, text: &str) {
     let mut column = 0;
     for word in text.split_whitespace() {
         if column > 0 && column + 1 + word.len() > WIDTH {

@@ -72,11 +72,16 @@ pub fn page(results: &[(&str, &Outcome)]) -> String {
 
 /// A page up to what stands on it, with the look of all pages.
 pub(crate) fn begin(title: &str) -> String {
+    begin_of("ringmill-load", title)
+}
+
+/// The same for a page of another program.
+pub(crate) fn begin_of(program: &str, title: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{} - ringmill-load</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n",
+         <title>{} - {program}</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n",
         escape(title),
         look::PAGE
     )

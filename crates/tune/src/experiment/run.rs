@@ -1,0 +1,265 @@
+//! One run: everything in it is fresh, and gone when it ends.
+//!
+//! It has a thread of its own, which enters a new namespace and never comes back. Server and load are started by that thread, so they are
+//! in the namespace too, and the kernel ends them should the thread end before them.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use linux::machine::Counters;
+use linux::{cpu, loopback, namespace};
+use stats::experiment::Run;
+use stats::outcome::{Environment, Outcome, State, Verdict};
+
+use super::arm::{ArmPlan, Set};
+use super::load::printed;
+use super::place::Place;
+use super::server::Server;
+use super::workload::{Kind, Workload};
+use crate::root::Root;
+use crate::value::Value;
+
+/// What a run gave; its place in the experiment is not yet in it.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub(super) run: Run,
+    /// Where it ran; a command does not say.
+    pub(super) environment: Option<Environment>,
+}
+
+/// Makes a run of `arm`. Errors: why there is none, in a sentence without its end.
+pub(super) fn one(
+    place: &Place,
+    workload: &Workload,
+    arm: &ArmPlan,
+    seed: u64,
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Made, String> {
+    let inside = || {
+        fresh(&arm.settings)?;
+        let before = Weather::now();
+        let mut made = match &workload.kind {
+            Kind::Command(words) => command(place, workload, words, is_stopped),
+            kind => native(place, workload, kind, arm, seed, is_stopped),
+        }?;
+        (made.run.steal_share, made.run.pressure_share) = Weather::now().since(&before);
+        Ok(made)
+    };
+    std::thread::scope(|scope| scope.spawn(inside).join()).expect("a run says what it met instead of a panic")
+}
+
+/// Takes the calling thread into a new namespace with these settings.
+fn fresh(settings: &[Set]) -> Result<(), String> {
+    let met = |what: &'static str| move |why: std::io::Error| format!("{what}: {why}");
+    namespace::new_network().map_err(met("a network namespace of its own takes CAP_SYS_ADMIN"))?;
+    loopback::lift().map_err(met("lift the loopback device"))?;
+    let root = Root::namespace().map_err(met("a sysfs of its own"))?;
+    for Set { knob, value } in settings {
+        let met = |why: std::io::Error| match why.kind() {
+            std::io::ErrorKind::NotFound => {
+                format!("{}: this kernel shows it in no namespace but the first", knob.name)
+            }
+            _ => format!("{}={value}: {why}", knob.name),
+        };
+        root.write(knob.path, &value.to_string()).map_err(met)?;
+        let text = root.read(knob.path).map_err(met)?;
+        if Value::read(knob.kind, &text).as_ref() != Ok(value) {
+            return Err(format!("{}={value}: the kernel made `{}` of it", knob.name, text.trim()));
+        }
+    }
+    Ok(())
+}
+
+/// `ringmill-load` against `ringmill`.
+fn native(
+    place: &Place,
+    workload: &Workload,
+    kind: &Kind,
+    arm: &ArmPlan,
+    seed: u64,
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Made, String> {
+    let scheme = kind.scheme().expect("only a command has none");
+    let server = Server::start(place, scheme, &arm.flags)?;
+    let (path, flags) = kind.load();
+    let mut load = Command::new(&place.load);
+    load.arg(format!("{scheme}://{}{path}", server.address)).args(flags);
+    match workload.rate_per_s {
+        Some(per_s) => load.args(["--rate", &per_s.to_string()]),
+        None => load.arg("--closed"),
+    };
+    let ms = |time: Duration| format!("{}ms", time.as_millis());
+    load.args(["--duration", &ms(workload.duration), "--warmup", &ms(workload.warmup)]);
+    load.args([
+        "--seed",
+        &seed.to_string(),
+        "--cores",
+        &cpu::list(&place.cores_load),
+        "--quiet",
+        "--json",
+        "-",
+    ]);
+    let before = server.process.cpu_ns();
+    let longest = workload.duration + workload.warmup + PATIENCE;
+    let (text, _) = printed(load, &place.cores_load, longest, &|| is_stopped())?;
+    let spent = server.process.cpu_ns().zip(before).map(|(after, before)| after.saturating_sub(before));
+    let outcome: Outcome =
+        serde_json::from_str(&text).map_err(|why| format!("the generator's result cannot be read: {why}"))?;
+    let run = figures(&outcome, &workload.metric, spent);
+    Ok(Made { run, environment: Some(outcome.environment) })
+}
+
+/// What a result of the generator says, with what the server's process spent meanwhile.
+fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
+    let excluded = spoilt(&outcome.verdict, metric).map(str::to_owned);
+    let mut run = Run { excluded, ..Run::default() };
+    run.put("failed_requests", outcome.errors.sum() as f64);
+    run.put("requests_per_s", outcome.rate.achieved_per_s);
+    run.put("received_bytes_per_s", outcome.rate.received_bytes_per_s);
+    let answers = outcome.arrivals.answered + outcome.arrivals.warmup;
+    if let Some(spent) = spent_ns.filter(|_| answers > 0) {
+        run.put("cpu_ns_per_request", spent as f64 / answers as f64);
+    }
+    let response = &outcome.latency.response;
+    let quantiles = [
+        ("p50_ns", response.p50_ns),
+        ("p90_ns", response.p90_ns),
+        ("p99_ns", response.p99_ns),
+        ("p99_9_ns", response.p99_9_ns),
+        ("max_ns", response.max_ns),
+        ("connect_p99_ns", outcome.latency.connect.p99_ns),
+        ("connect_max_ns", outcome.latency.connect.max_ns),
+    ];
+    for (name, ns) in quantiles {
+        ns.into_iter().for_each(|ns| run.put(name, ns as f64));
+    }
+    for (counter, name) in COUNTERS {
+        let change = outcome.environment.changes.iter().find(|change| change.name == *counter);
+        change.into_iter().for_each(|change| run.put(name, change.by as f64));
+    }
+    run
+}
+
+/// Why the generator itself calls a run invalid, if it does so for what the generator did, or for want of what the metric is made of.
+/// Requests that failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
+fn spoilt<'a>(verdict: &'a Verdict, metric: &str) -> Option<&'a str> {
+    let is_quantile = metric.ends_with("_ns") && !metric.starts_with("cpu");
+    let judges: &[&str] =
+        if is_quantile { &["send_lag:", "answers:", "samples:"] } else { &["send_lag:", "answers:"] };
+    let is_its_own = |reason: &&String| judges.iter().any(|judge| reason.starts_with(judge));
+    let reason = verdict.reasons.iter().find(is_its_own).map(String::as_str);
+    reason.filter(|_| verdict.state == State::Invalid)
+}
+
+/// The user's program, whose figure is found by its path in what it printed: `rate.achieved_per_s`.
+fn command(
+    place: &Place,
+    workload: &Workload,
+    words: &[String],
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Made, String> {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    let mut cores = place.cores_server.clone();
+    cores.extend(place.cores_load.iter().filter(|core| !place.cores_server.contains(core)));
+    let (text, code) = printed(command, &cores, COMMAND_LONGEST, &|| is_stopped())?;
+    let mut made = Made::default();
+    if code != Some(0) {
+        made.run.excluded =
+            Some(code.map_or("a signal ended it".into(), |code| format!("it ended with code {code}")));
+    }
+    let printed: serde_json::Value =
+        serde_json::from_str(&text).map_err(|why| format!("what {} printed is no JSON: {why}", words[0]))?;
+    let found = workload.metric.split('.').try_fold(&printed, |value, key| value.get(key));
+    let value = found.and_then(serde_json::Value::as_f64);
+    let value =
+        value.ok_or_else(|| format!("what {} printed has no number {}", words[0], workload.metric))?;
+    made.run.put(&workload.metric, value);
+    Ok(made)
+}
+
+/// What others take of the machine.
+struct Weather {
+    clock: std::time::Instant,
+    counters: Counters,
+    /// Hundredths of a second of all cores: all of them, and those that the hypervisor gave to others.
+    ticks: Option<[u64; 2]>,
+}
+
+impl Weather {
+    fn now() -> Weather {
+        let ticks = ticks(&fs::read_to_string("/proc/stat").unwrap_or_default());
+        Weather { clock: std::time::Instant::now(), counters: Counters::now(), ticks }
+    }
+
+    /// Shares of the time since `before`: stolen, and waited for a core.
+    fn since(&self, before: &Weather) -> (Option<f64>, Option<f64>) {
+        let steal = self.ticks.zip(before.ticks).and_then(|([all, stolen], [before_all, before_stolen])| {
+            let all = all.checked_sub(before_all).filter(|all| *all > 0)?;
+            Some(share(stolen.saturating_sub(before_stolen) as f64 / all as f64))
+        });
+        let passed = self.clock.duration_since(before.clock).as_micros() as f64;
+        let waited = self.counters.get(PRESSURE).zip(before.counters.get(PRESSURE));
+        (steal, waited.map(|(after, before)| share((after - before) as f64 / passed)))
+    }
+}
+
+/// The first line of proc_stat(5): `cpu user nice system idle iowait irq softirq steal ...`.
+fn ticks(stat: &str) -> Option<[u64; 2]> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let fields: Vec<u64> = fields.take(8).map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    Some([fields.iter().sum(), *fields.get(7)?])
+}
+
+/// To a millionth.
+fn share(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+/// How much longer than its times a load may take: connects, and answers that are late.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command may take.
+const COMMAND_LONGEST: Duration = Duration::from_secs(600);
+const PRESSURE: &str = "psi.cpu.some_us";
+/// Counters of the run's own namespace that tell how a setting did what it did.
+const COUNTERS: &[(&str, &str)] = &[
+    ("TcpExt.ListenOverflows", "listen_overflows"),
+    ("TcpExt.ListenDrops", "listen_drops"),
+    ("Tcp.RetransSegs", "retransmitted_segments"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stolen_time_is_the_eighth_field_of_all_cores() {
+        let stat = "cpu  10 1 20 300 4 0 5 60 7 0\ncpu0 1 1 1 1 1 1 1 1\n";
+        assert_eq!(ticks(stat), Some([400, 60]));
+        assert_eq!((ticks(""), ticks("cpu  1 2 3\n")), (None, None));
+    }
+
+    #[test]
+    fn a_run_is_excluded_for_what_its_generator_did_and_not_for_what_the_setting_did_to_the_server() {
+        let check = |state: State, reason: &str, metric: &str, expected: bool| {
+            let verdict = Verdict { state, reasons: vec![reason.to_owned()] };
+            assert_eq!(spoilt(&verdict, metric).is_some(), expected, "{reason} {metric}");
+        };
+        check(State::Invalid, "send_lag: p99 is 3 ms", "requests_per_s", true);
+        check(State::Degraded, "send_lag: p99 is 30 us", "requests_per_s", false);
+        check(State::Invalid, "errors: 12 % failed", "requests_per_s", false);
+        check(State::Invalid, "rate: 50 % of it", "p99_ns", false);
+        check(State::Invalid, "samples: 25 carry no quantile", "received_bytes_per_s", false);
+        check(State::Invalid, "samples: 25 carry no quantile", "cpu_ns_per_request", false);
+        check(State::Invalid, "samples: 25 carry no quantile", "p99_ns", true);
+    }
+
+    #[test]
+    fn what_others_take_is_a_share_of_the_time_between() {
+        let before = Weather { ticks: Some([1_000, 10]), ..Weather::now() };
+        let after = Weather { ticks: Some([1_200, 20]), ..Weather::now() };
+        assert_eq!(after.since(&before).0, Some(0.05));
+        assert_eq!(before.since(&after).0, None, "time does not go back");
+    }
+}
