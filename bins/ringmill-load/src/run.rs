@@ -91,7 +91,8 @@ fn plan(config: &Config) -> Plan {
     Plan {
         cores: config.cores.cores.iter().map(|core| Some(*core)).collect(),
         listeners: load::listeners(load),
-        connections_max: load.connections.div_ceil(load.seats.into()) as usize + SPARE_CONNECTIONS,
+        // All may be closing while others take their place.
+        connections_max: 2 * load.connections.div_ceil(load.seats.into()) as usize + SPARE_CONNECTIONS,
         out_max: load::out_max(load),
         drain: DRAIN,
         stamps: true,
@@ -267,5 +268,5 @@ const LOOK: Duration = Duration::from_millis(100);
 const NEVER: u64 = u64::MAX;
 /// How long connections may take to close at the end.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Of one seat: connections that are closing while others take their place.
+/// Of one seat: places for those that are closing for longer.
 const SPARE_CONNECTIONS: usize = 64;

@@ -65,6 +65,14 @@ fn connections_that_churn_are_opened_again() {
 }
 
 #[test]
+fn connections_that_all_end_at_once_find_room_to_come_again() {
+    let flags = ["--closed", "--churn", "1", "-c", "256", "--shards", "1"];
+    let result = measure(&format!("http://{}/", serve(http)), &flags);
+    assert!(result["connections"]["opened"].as_u64().is_some_and(|count| count > 256), "{result}");
+    assert_eq!(result["errors"]["refused"], 0, "{result}");
+}
+
+#[test]
 fn without_a_terminal_progress_is_lines_on_standard_error_and_quiet_is_none() {
     let url = format!("echo://{}", serve(echo));
     let short = [&url, "--duration", "100ms", "--warmup", "0", "-c", "1", "--shards", "1"];
