@@ -98,15 +98,18 @@ pub fn children_cpu_ns() -> u64 {
     ns(usage.ru_utime) + ns(usage.ru_stime)
 }
 
-/// Nanoseconds in which any core was busy or stolen since boot, in steps of 10 ms (proc_stat(5)).
+/// Nanoseconds in which the cores that are measured on, 0 and 1, were busy or stolen since boot, in steps of 10 ms (proc_stat(5)).
 pub fn machine_busy_ns() -> u64 {
     const TICK_NS: u64 = 10_000_000;
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
-    let ticks: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guest time is inside user time.
-    let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else { return 0 };
-    (user + nice + system + irq + softirq + steal) * TICK_NS
+    let busy = |line: &str| {
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; guest time is inside user time.
+        let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else { return 0 };
+        user + nice + system + irq + softirq + steal
+    };
+    let ours = |line: &&str| line.starts_with("cpu0 ") || line.starts_with("cpu1 ");
+    stat.lines().filter(ours).map(busy).sum::<u64>() * TICK_NS
 }
 
 fn clock_ns(clock: libc::clockid_t) -> u64 {

@@ -193,7 +193,7 @@ table! {
     Counter submissions "Operations given to the kernel's submission queue."
     Counter completions "Completions taken from the kernel's completion queue."
     Counter enters "Calls of io_uring_enter, or of the wait that another engine has in its place."
-    Counter calls "System calls for connections, waits included: under io_uring the enters, else also each accept, receive, send and change of what is waited for."
+    Counter calls "System calls for the bytes of connections, waits included: under io_uring the enters, else also each accept, receive, send and change of what a connection waits for. The end of a connection is one, whatever it takes."
     Counter timer_fires "Timers that fired."
     Counter busy_ns "Nanoseconds that the thread ran, in the kernel too, spinning included."
     Counter parked_ns "Nanoseconds that the thread did not run."

@@ -55,7 +55,7 @@ pub struct Plan {
     /// Most bytes of output that one leg queues. Peers that read slowly share 64 MiB a seat, their unread input counted:
     /// beyond it each of them queues no more than 16 KiB, until it has read what was sent.
     pub out_max: usize,
-    /// How the rings of the io_uring engine differ from what measured best: for experiments and tests.
+    /// How the rings of the io_uring engine differ from the default: for experiments and tests.
     pub ring: Factors,
 }
 

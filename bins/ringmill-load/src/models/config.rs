@@ -41,7 +41,9 @@ impl Config {
     /// What `words` mean on this machine. Errors: the first mistake, or what the machine refused.
     pub(super) fn of(words: &Words) -> Result<Config, Failure> {
         let Words { what, load, rounds, output, .. } = words;
-        let variants = chosen(what)?;
+        let has_idle = load.service != Service::UdpEcho;
+        let most = if has_idle { load.connections.max(load.idle) } else { load.connections };
+        let variants = chosen(what, most)?;
         let baseline = what.baseline.clone().unwrap_or_else(|| variants[0].name.clone());
         if !variants.iter().any(|variant| variant.name == baseline) {
             let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
@@ -55,7 +57,6 @@ impl Config {
             let what = format!("{} cores cannot share {} connections", cores_load.len(), load.connections);
             return Err(Failure::usage(what).cure("more `--connections`, or fewer `--cores-load`"));
         }
-        let has_idle = load.service != Service::UdpEcho;
         room(load, cores_load.len(), has_idle)?;
         let numbers = |cores: &[usize]| cores.iter().map(|core| *core as u64).collect();
         let asked = Asked {
@@ -111,9 +112,9 @@ pub(super) fn places(output: &Output) -> Result<(), Failure> {
 }
 
 /// The sets that were asked for, then those that were named one by one; the engines where nothing was.
-fn chosen(what: &What) -> Result<Vec<Variant>, Failure> {
+fn chosen(what: &What, connections: u32) -> Result<Vec<Variant>, Failure> {
     let is_engines = what.engines || (!what.factors && what.variants.is_empty());
-    let mut chosen = if is_engines { variants::engines() } else { Vec::new() };
+    let mut chosen = if is_engines { variants::engines(connections) } else { Vec::new() };
     if what.factors {
         chosen.extend(variants::factors());
     }

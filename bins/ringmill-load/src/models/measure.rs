@@ -98,6 +98,7 @@ impl<'a> Bench<'a> {
         round.server_busy = spent.cpu_ns.map(|ns| rounded(ns as f64 / time_ns));
         round.generator_busy = Some(spent.outcome.generator.busy_max);
         round.enters_per_request = left.enters.map(|enters| spent.each(enters));
+        round.calls_per_request = left.calls.map(|calls| spent.each(calls));
         round.switches_voluntary_per_request = Some(spent.each(left.ended.switches_voluntary));
         round.switches_involuntary_per_request = Some(spent.each(left.ended.switches_involuntary));
         round.failed_requests += spent.failed();

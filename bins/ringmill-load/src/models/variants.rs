@@ -21,11 +21,21 @@ pub(crate) fn parse(word: &str) -> Result<Variant, String> {
     }
 }
 
-/// Every I/O model, the default one first.
-pub(super) fn engines() -> Vec<Variant> {
-    let names = ["uring", "epoll", "threads", "pool", "glommio"];
-    names.map(|name| variant(name, &format!("--engine {name}"))).into()
+/// Every I/O model, the default one first. Those that have a thread for each connection get enough of them for `connections`, and
+/// for whoever asks whether they serve.
+pub(super) fn engines(connections: u32) -> Vec<Variant> {
+    let threads = (connections + SPARE_THREADS).min(THREADS_MAX);
+    let flags = |name| match name {
+        "threads" => format!("--engine threads --threads-max {threads}"),
+        "pool" => format!("--engine pool --pool-workers {threads}"),
+        _ => format!("--engine {name}"),
+    };
+    ["uring", "epoll", "threads", "pool", "glommio"].map(|name| variant(name, &flags(name))).into()
 }
+
+/// Of a shard, what `ringmill` allows.
+const THREADS_MAX: u32 = 4095;
+const SPARE_THREADS: u32 = 8;
 
 /// The uring engine as it is by default, and with each factor changed by itself.
 pub(super) fn factors() -> Vec<Variant> {
@@ -79,7 +89,7 @@ mod tests {
 
     #[test]
     fn no_two_variants_of_a_set_have_one_name_and_the_baseline_comes_first() {
-        for (set, first) in [(engines(), "uring"), (factors(), "default")] {
+        for (set, first) in [(engines(64), "uring"), (factors(), "default")] {
             let names: std::collections::BTreeSet<&str> = set.iter().map(|v| v.name.as_str()).collect();
             assert_eq!((names.len(), set[0].name.as_str()), (set.len(), first));
         }

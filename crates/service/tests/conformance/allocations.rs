@@ -1,6 +1,6 @@
 //! A request allocates nothing: not in its machine, not in the seat, and not in the engine, unless that says so of itself.
 
-use crate::server::{Engine, Server, connect, tcp};
+use crate::server::{Engine, Server, cannot, connect, tcp};
 use linux::counting_alloc::allocations_in_this_thread;
 use service::{echo, http};
 use shard::plan::Plan;
@@ -81,6 +81,9 @@ fn check(engine: Engine, listener: usize, request: &[u8], answer_bytes: usize) {
     assert!(exchange_thousand() > 0, "the counting allocator is not in place");
     let counts: Vec<u64> = (0..10).map(|_| exchange_thousand()).collect();
     assert_eq!(counts.contains(&0), !engine.allocates(), "allocations of each 1,000 exchanges: {counts:?}");
+    if engine.allocates() {
+        cannot();
+    }
     drop(stream);
     server.end();
 }

@@ -2,13 +2,14 @@
 
 use crate::drain::drain_under_load;
 use crate::echo::exchange;
-use crate::server::{Engine, Recipe, tcp};
+use crate::server::{Engine, Recipe, cannot, tcp, until};
 use shard::plan::{Accept, Plan};
 use std::net::TcpStream;
 
 on_every_engine! {
     connections_go_to_each_shard_in_its_turn
     a_shard_that_is_full_is_passed_over
+    where_the_shard_that_accepts_is_full_the_others_are_served_all_the_same
     no_accepted_request_fails_in_a_drain_where_connections_are_handed_over
 }
 
@@ -22,6 +23,7 @@ fn recipe(engine: Engine, seats: usize) -> Option<Recipe> {
     hand_off(&mut plan);
     let refusal = engine.check(&plan).expect_err("it hands nothing over").to_string();
     assert!(refusal.contains(engine.name()) && refusal.contains("take uring or epoll"), "{refusal}");
+    cannot();
     None
 }
 
@@ -49,11 +51,28 @@ fn a_shard_that_is_full_is_passed_over(engine: Engine) {
     // Those of the first seat, which was the first to have its turn, go: the other one is full sooner.
     let (own, others): (Vec<_>, Vec<_>) = clients.drain(..).enumerate().partition(|(at, _)| at % 2 == 0);
     drop(own);
-    crate::server::until("they have gone", || server.counts().connections == 4);
+    until("they have gone", || server.counts().connections == 4);
     let more: Vec<TcpStream> = (0..6).map(greet).collect();
     assert_eq!(server.board().seat(1).snapshot().connections, 6, "it is full, and no fuller");
     drop((others, more));
     assert_eq!(server.end().accepted, 14);
+}
+
+fn where_the_shard_that_accepts_is_full_the_others_are_served_all_the_same(engine: Engine) {
+    let Some(recipe) = recipe(engine, 2) else { return };
+    let server = recipe.plan(|plan| plan.connections_max = 4).serve(engine);
+    let greet = |_| {
+        let mut client = server.echo();
+        assert_eq!(exchange(&mut client, b"in"), b"in");
+        client
+    };
+    let (own, others): (Vec<_>, Vec<_>) = (0..8).map(greet).enumerate().partition(|(at, _)| at % 2 == 0);
+    drop(others);
+    until("they have gone", || server.counts().connections == 4);
+    let more: Vec<TcpStream> = (0..4).map(greet).collect();
+    assert_eq!(server.board().seat(1).snapshot().connections, 4);
+    drop((own, more));
+    assert_eq!(server.end().accepted, 12);
 }
 
 fn no_accepted_request_fails_in_a_drain_where_connections_are_handed_over(engine: Engine) {

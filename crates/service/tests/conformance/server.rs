@@ -7,9 +7,11 @@ use service::{http, udp_echo};
 use shard::Service;
 use shard::meter::{Board, Snapshot};
 use shard::plan::{Control, Listen, Plan, Running, Transport};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use shard::engine::Engine;
@@ -26,6 +28,14 @@ fn start<S: Service + 'static>(
         plan.listeners.retain(|listen| listen.transport == Transport::Tcp);
     }
     engine.start(plan, Control::default(), make).expect("the engine starts")
+}
+
+/// The engine says of itself that it cannot do what this test asks of the others, and the test holds it to that. Written past the
+/// harness, which keeps what a test prints: `docs/conformance.awk` reads it.
+pub(crate) fn cannot() {
+    let test = thread::current();
+    let line = format!("cannot {}\n", test.name().unwrap_or_default());
+    io::stdout().write_all(line.as_bytes()).expect("somebody reads it");
 }
 
 /// How long a client waits for what must come: never reached unless the test fails.
@@ -209,7 +219,7 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
         assert!(begin.elapsed() < PATIENCE, "never happened: {what}");
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 

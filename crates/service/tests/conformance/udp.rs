@@ -1,6 +1,6 @@
 //! UDP echo: answers come from the address that was asked, whatever the listener is bound to, and only to whom they may.
 
-use crate::server::{Engine, PATIENCE, Recipe, Server, UDP_ECHO, udp};
+use crate::server::{Engine, PATIENCE, Recipe, Server, UDP_ECHO, cannot, udp};
 use service::udp_echo::{Config, Rate};
 use shard::plan::{Listen, Plan};
 use std::io::ErrorKind;
@@ -38,6 +38,7 @@ fn ask(socket: &UdpSocket, message: &[u8]) {
 
 fn a_wildcard_answers_from_the_address_that_was_asked(engine: Engine) {
     if !engine.serves_udp_wildcards() {
+        cannot();
         return a_wildcard_is_refused(engine);
     }
     for (bound, asked) in

@@ -67,6 +67,11 @@ pub(crate) trait Crew {
         true
     }
 
+    /// Whether no other seat passes connections to this one any more.
+    fn is_settled(&mut self) -> bool {
+        true
+    }
+
     /// Whether this seat has come to its end. `drained`: as the only one it had.
     fn is_done(&self, drained: bool, _vacant: bool) -> bool {
         drained

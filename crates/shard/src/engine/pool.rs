@@ -206,8 +206,11 @@ impl Lobby {
             (None, false) => inside.vacant += 1,
             _ => {}
         }
-        if visit.is_none() && !inside.asleep.contains(&worker) {
-            inside.asleep.push(worker);
+        match &visit {
+            // It need not have been woken for this one: whoever looks while somebody waits may be first.
+            Some(_) => inside.asleep.retain(|asleep| *asleep != worker),
+            None if !inside.asleep.contains(&worker) => inside.asleep.push(worker),
+            None => {}
         }
         visit
     }
@@ -296,6 +299,18 @@ mod tests {
     fn visit(books: &Arc<Books>) -> Visit {
         let fd = OwnedFd::from(std::fs::File::open("/dev/null").expect("it is there"));
         Visit { fd, listener: ListenerId(0), entry: Entry::new(books) }
+    }
+
+    #[test]
+    fn a_worker_that_took_what_another_was_woken_for_is_not_woken_while_it_serves() {
+        let inbox = Inbox::register().expect("there is an inbox");
+        let (books, lobby) = (Arc::new(Books::new(inbox.parker())), Lobby::new(8, 3));
+        (6..9).for_each(|worker| assert!(lobby.next(worker, true).is_none()));
+        assert_eq!(lobby.come_in(visit(&books)), Some(8));
+        assert!(lobby.next(7, true).is_some(), "7 had not parked yet, and saw it first");
+        assert!(lobby.next(8, true).is_none(), "8 was woken for nothing");
+        let woken: Vec<Option<u16>> = (0..3).map(|_| lobby.come_in(visit(&books))).collect();
+        assert_eq!(woken, [Some(8), Some(6), None], "7 serves");
     }
 
     #[test]

@@ -390,16 +390,21 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
         self.crew.drain();
         let short = self.stop_listening(false);
         // Where descriptors are short, those who have one have to end before the rest of the queue can be served.
-        if short || self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
+        if self.is_closed() || short {
             self.seat.drain(&mut self.sockets);
         }
     }
 
+    /// Whether nobody new comes any more, but for who is late.
+    fn is_closed(&mut self) -> bool {
+        let comes = self.told != Stop::Abort && !self.crew.is_settled();
+        !comes && self.accepts.iter().all(|a| a.late || a.listener.is_none())
+    }
+
     /// The end of a drain: when nothing but late listeners serves on any seat, they end too.
     fn close_down(&mut self) {
-        let closed = self.accepts.iter().all(|a| a.late || a.listener.is_none());
         let idle = self.seat.only_late() && self.crew.is_idle();
-        if closed && self.seat.desk.draining && !self.last_call && idle {
+        if self.seat.desk.draining && !self.last_call && idle && self.is_closed() {
             self.last_call = true;
             self.peers.leave(self.seat.desk.seat);
         }

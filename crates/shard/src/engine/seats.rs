@@ -1,7 +1,7 @@
 //! From a plan to running seats, whatever the engine: everything that can fail is done, or has failed, before the first
 //! connection is accepted.
 
-use super::hand_off::HandOff;
+use super::hand_off::{self, HandOff};
 use super::peers::{Peers, Place};
 use crate::desk::{Desk, Letter, Parts};
 use crate::mail::{self, Post};
@@ -14,7 +14,6 @@ use linux::net::{CORES_MAX, ListenOptions, Listener, UdpOptions, UdpSocket, prob
 use linux::wake::{Inbox, Parker};
 use linux::{Pool, cpu, limits};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 
 /// What the thread of one seat begins with.
@@ -30,7 +29,7 @@ pub(crate) struct Start<N: Send> {
     /// The soft limit of descriptors, raised as far as it goes.
     pub(crate) nofile: u64,
     /// Its end of the ways that connections are handed over by, where they are.
-    hand_off: Option<Post<(ListenerId, OwnedFd)>>,
+    hand_off: Option<hand_off::End>,
     post: Post<Letter<N>>,
     inbox: Inbox,
     ready: mpsc::Sender<(u16, Result<SeatInfo, EngineError>)>,
@@ -94,7 +93,7 @@ pub(crate) fn start_with_workers<N: Send + 'static>(
     inboxes.iter().for_each(|inbox| control.add(inbox.parker()));
     // One seat has nobody to hand them to.
     let mut hand_offs =
-        if plan.accept == Accept::HandOff && seats > 1 { HandOff::mesh(seats) } else { Vec::new() }
+        if plan.accept == Accept::HandOff && seats > 1 { hand_off::mesh(seats) } else { Vec::new() }
             .into_iter();
     let (body, plan) = (Arc::new(body), Arc::new(plan));
     let (ready, starts) = mpsc::channel();
@@ -165,9 +164,8 @@ impl<N: Send> Start<N> {
 
     /// Its part in handing connections over, where each seat holds `connections_max` of them.
     pub(crate) fn hand_off(&mut self, connections_max: usize) -> Option<HandOff> {
-        let seats = self.plan.cores.len() as u16;
-        let post = self.hand_off.take()?;
-        Some(HandOff::new(post, seats, connections_max, self.peers.clone(), self.board.clone()))
+        let end = self.hand_off.take()?;
+        Some(HandOff::new(end, connections_max, self.peers.clone(), self.board.clone()))
     }
 
     /// The seat cannot serve. The report is that of one that did nothing.

@@ -91,6 +91,9 @@ pub const FIGURES: &[Figure] = {
         figure("enters_per_request", "waits per request (meter)", "waits", Count, Closed, |r| {
             r.enters_per_request
         }),
+        figure("calls_per_request", "system calls per request (meter)", "calls", Count, Closed, |r| {
+            r.calls_per_request
+        }),
         figure("syscalls_per_request", "system calls per request (kernel)", "syscalls", Count, Closed, |r| {
             r.syscalls_per_request
         }),

@@ -108,6 +108,8 @@ pub struct Round {
     pub cpu_ns_per_request: Option<f64>,
     /// Waits in the kernel by the server's own meter: calls of io_uring_enter, or of what another engine has in its place.
     pub enters_per_request: Option<f64>,
+    /// System calls for connections by the server's own meter; `null` where its engine does not count them.
+    pub calls_per_request: Option<f64>,
     /// System calls by the kernel's count, of a closed loop of its own.
     pub syscalls_per_request: Option<f64>,
     /// Context switches of threads that waited.

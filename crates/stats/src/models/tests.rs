@@ -15,6 +15,7 @@ fn rounds(count: u64, times: f64) -> Vec<Round> {
             requests_per_s: Some((200_000.0 * machine * own / times).round()),
             cpu_ns_per_request: Some((4_200.0 * own * times).round()),
             enters_per_request: Some(0.1),
+            calls_per_request: Some(0.1),
             syscalls_per_request: None,
             switches_voluntary_per_request: Some(if times > 1.0 { 0.002 } else { 0.0 }),
             switches_involuntary_per_request: Some(0.0),

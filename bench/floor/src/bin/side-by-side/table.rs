@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::cases::{Case, IDLE_FEW, IDLE_MANY, Load, Spin};
+use crate::cases::{Case, IDLE_FEW, IDLE_MANY, Load, Path, Spin};
 use crate::figures::{Column, Measure, Range, Ratio, number, quantile};
 use crate::run::Run;
 
@@ -26,6 +26,10 @@ pub fn words(case: &Case) -> String {
         Spin::WhoCan => ", the client spins and so do servers that can",
     };
     let cores = if case.cores > 1 { ", server and client on both cores" } else { "" };
+    let path = match case.path {
+        Path::Loopback => "",
+        Path::Veth => ", over a veth pair between two network namespaces",
+    };
     let load = match case.load {
         Load::Closed => String::new(),
         Load::Churn(requests) => format!(", a new connection after every {requests} requests (ringmill-load, closed loop)"),
@@ -35,7 +39,7 @@ pub fn words(case: &Case) -> String {
         Load::Capacity => ", ringmill-load, closed loop".to_string(),
         Load::Idle => return format!("memory with {IDLE_FEW} and {IDLE_MANY} idle connections, each of which was answered once"),
     };
-    format!("{connections} connections, depth {depth}{size}{spin}{cores}{load}")
+    format!("{connections} connections, depth {depth}{size}{spin}{cores}{path}{load}")
 }
 
 /// The table of one case.

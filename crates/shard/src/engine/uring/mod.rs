@@ -210,7 +210,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn has_mail(&self) -> bool {
         let desk = &self.seat.desk;
         let others_ended = self.last_call && !self.told_last && self.peers.all_left();
-        let handed = self.hand_off.as_ref().is_some_and(HandOff::has_more);
+        let handed = self.hand_off.as_ref().is_some_and(HandOff::has_news);
         let told = self.control.stop() > self.told;
         others_ended || desk.inbox.is_pending() || !desk.post.is_empty() || handed || told
     }
@@ -298,15 +298,20 @@ impl<S: Service, R: Ring> Uring<S, R> {
         self.hand_off.iter_mut().for_each(HandOff::stop);
         let short = self.stop_listening(false);
         // Where descriptors are short, those who have one have to end before the rest of the queue can be served.
-        if short || self.accepts.iter().all(|a| a.late || a.listener.is_none()) {
+        if self.is_closed() || short {
             self.seat.drain(&mut self.driver);
         }
     }
 
+    /// Whether nobody new comes any more, but for who is late.
+    fn is_closed(&mut self) -> bool {
+        let settled = self.hand_off.as_mut().is_none_or(HandOff::is_settled);
+        (settled || self.told == Stop::Abort) && self.accepts.iter().all(|a| a.late || a.listener.is_none())
+    }
+
     /// The end of a drain: when nothing but late listeners serves on any seat, they end too.
     fn close_down(&mut self) {
-        let closed = self.accepts.iter().all(|a| a.late || a.listener.is_none());
-        if closed && self.seat.desk.draining && !self.last_call && self.seat.only_late() {
+        if self.seat.desk.draining && !self.last_call && self.seat.only_late() && self.is_closed() {
             self.last_call = true;
             self.peers.leave(self.seat.desk.seat);
         }
@@ -360,7 +365,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn accept_more(&mut self) {
         let (now_ns, serving) = (self.seat.desk.now_ns, self.told == Stop::Run);
         let (listeners, told_last) = (self.accepts.len(), self.told_last);
-        let places = self.seat.desk.connections_max.saturating_sub(self.seat.taken());
+        let own = self.seat.desk.connections_max.saturating_sub(self.seat.taken());
+        let places = self.hand_off.as_ref().map_or(own, |hand_off| hand_off.places(own));
         let late_places = LATE_PLACES.saturating_sub(self.seat.late());
         for accept in self.accepts.iter_mut().filter(|a| if a.late { !told_last } else { serving }) {
             let places = if accept.late { late_places } else { places };
@@ -425,8 +431,6 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     fn is_over(&self) -> bool {
-        let nobody_comes = self.accepts.iter().all(|a| a.listener.is_none())
-            && self.hand_off.as_ref().is_none_or(HandOff::is_done);
-        self.last_call && self.seat.is_over() && nobody_comes
+        self.last_call && self.seat.is_over() && self.accepts.iter().all(|a| a.listener.is_none())
     }
 }

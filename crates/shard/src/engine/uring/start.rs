@@ -6,7 +6,7 @@ use super::{Timed, Uring};
 use crate::engine::seats::{self, SPARE_SLOTS, Socket, Start, crowd, is_handed};
 use crate::meter::Board;
 use crate::plan::{
-    Control, EngineError, Plan, Running, SeatInfo, SeatReport, Stop, Transport, Wake, ZeroCopy,
+    Accept as Way, Control, EngineError, Plan, Running, SeatInfo, SeatReport, Stop, Transport, Wake, ZeroCopy,
 };
 use crate::seat::Seat;
 use crate::service::{ListenerId, Service};
@@ -126,7 +126,9 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
     let pool = Pool::new(plan.pool).map_err(|error| RingError::Os { what: "the receive buffers", error })?;
     // A table of direct descriptors is bounded by RLIMIT_NOFILE, for each ring apart (io_uring_register(2)); descriptors of
     // the process are bounded by it for all of them.
-    let most = if plan.ring.direct { nofile } else { nofile / plan.cores.len() as u64 };
+    // Those that are handed over have one of these.
+    let shared = !plan.ring.direct || plan.accept == Way::HandOff;
+    let most = if shared { nofile / plan.cores.len() as u64 } else { nofile };
     let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(most);
     let connections_max = plan.connections_max.min(slots.saturating_sub(SPARE_SLOTS.min(slots / 4)) as usize);
     // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
