@@ -8,6 +8,7 @@ use crate::engine::peers::Peers;
 use crate::mail::{self, Post};
 use crate::meter::{Board, Meter};
 use crate::service::ListenerId;
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,6 +29,8 @@ pub(crate) struct HandOff {
     /// Connections that this seat took since the end of its last turn.
     taken: usize,
     draining: bool,
+    /// The first seat found no room anywhere when it looked last; another: it had none itself.
+    full: Cell<bool>,
     /// This seat knows that nothing comes any more.
     settled: bool,
 }
@@ -65,6 +68,7 @@ impl HandOff {
             board,
             taken: 0,
             draining: false,
+            full: Cell::new(false),
             settled: false,
         }
     }
@@ -97,10 +101,20 @@ impl HandOff {
         self.connections_max.saturating_sub(there + self.common.coming[seat].load(Ordering::Relaxed))
     }
 
-    /// How many more connections may be accepted where this seat itself has room for `own`: the others have some, too.
+    /// How many more connections may be accepted where this seat itself has room for `own`: for the first seat the
+    /// others have some, too.
     pub(crate) fn places(&self, own: usize) -> usize {
+        if self.post.seat() > 0 {
+            return own;
+        }
+        let places = own + self.room_elsewhere();
+        self.full.set(places == 0);
+        places
+    }
+
+    fn room_elsewhere(&self) -> usize {
         let others = (0..self.seats()).filter(|seat| *seat != self.post.seat());
-        own + others.map(|seat| self.room(seat)).sum::<usize>()
+        others.map(|seat| self.room(seat)).sum()
     }
 
     /// The next one that was handed to this seat.
@@ -115,7 +129,12 @@ impl HandOff {
         self.post.flush(wake);
         // By now the board counts them.
         let taken = std::mem::take(&mut self.taken);
-        self.common.coming[usize::from(self.post.seat())].fetch_sub(taken, Ordering::Relaxed);
+        let own = self.post.seat();
+        self.common.coming[usize::from(own)].fetch_sub(taken, Ordering::Relaxed);
+        // The first seat may wait for room on this one.
+        if own > 0 && self.full.replace(self.room(own) == 0) && !self.full.get() {
+            self.peers.notify(0);
+        }
     }
 
     /// A drain has begun, or the end: from now on this seat serves what it accepts.
@@ -143,7 +162,8 @@ impl HandOff {
     /// Whether there is something that this seat has not looked at; asked before it sleeps.
     pub(crate) fn has_news(&self) -> bool {
         let ends = self.draining && !self.settled && self.common.over.load(Ordering::SeqCst);
-        ends || !self.post.is_empty()
+        let has_room = self.post.seat() == 0 && self.full.get() && self.room_elsewhere() > 0;
+        ends || has_room || !self.post.is_empty()
     }
 }
 
@@ -234,6 +254,9 @@ mod tests {
         let (mut first, _second) = two(4);
         (0..4).for_each(|_| first.board.seat(0).connections.inc());
         assert_eq!((first.places(0), kept(&mut first, 4)), (4, 0));
+        assert!(first.places(0) == 0 && !first.has_news(), "it sleeps until there is room");
+        first.common.coming[1].fetch_sub(1, Ordering::Relaxed);
+        assert!(first.has_news() && first.places(0) == 1 && !first.has_news());
     }
 
     #[test]
