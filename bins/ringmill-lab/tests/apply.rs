@@ -73,6 +73,19 @@ fn waiting(home: &Home, words: &str) -> (Child, BufReader<ChildStderr>) {
     (child, says)
 }
 
+/// The first process that `parent` has started and that has not ended (proc_pid_stat(5)).
+fn child_of(parent: u32) -> Option<String> {
+    let parent = parent.to_string();
+    let processes = fs::read_dir("/proc").expect("every Linux has it").flatten();
+    let mut names = processes.filter_map(|process| process.file_name().into_string().ok());
+    names.find(|name| {
+        // Its name is in brackets and may have anything in it; behind it are its state and its parent.
+        let stat = fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+        fields.and_then(|fields| fields.split_whitespace().nth(1)) == Some(parent.as_str())
+    })
+}
+
 #[test]
 fn what_is_confirmed_stays_and_reverts_later() {
     let home = Home::new();
@@ -103,6 +116,20 @@ fn what_is_not_confirmed_comes_back_and_so_does_what_a_killed_apply_left() {
     linux::file::unlock(&lock).expect("it was locked");
     assert_eq!(home.get(SOMAXCONN), "4096\n");
     home.check("recover", 0, "nothing was left");
+}
+
+#[test]
+fn a_dead_man_that_is_asked_to_end_watches_on() {
+    let home = Home::new();
+    let (mut child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
+    let dead_man = child_of(child.id()).expect("it watches");
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let sent = Command::new("kill").args([signal, &dead_man]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+    home.check("confirm", 0, "kept: it was confirmed");
+    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    assert_eq!(home.get(SOMAXCONN), "8192");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //!
 //! As long as it lives it alone ends a transaction, so that no two processes write at once. It has its parent's network namespace,
 //! a process group of its own (Ctrl-C does not reach it), and the host's lock as its standard output: who waits for the
-//! lock waits for it too. Writes nothing but old values. Where it is killed, its parent takes back; where both are, `recover` does.
+//! lock waits for it too. Writes nothing but old values, and obeys no signal. Where it is killed, its parent takes back; where both
+//! are, `recover` does.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use linux::clock::Clock;
 use linux::poll::{Interest, PollSet};
+use linux::signal::{Signal, Signals};
 use linux::tree::Tree;
 
 use super::journal::{self, Journal, Log, Record};
@@ -120,8 +122,10 @@ fn ask(host: &Host, question: &Ask) -> Result<Outcome, ApplyError> {
 
 /// What the dead-man's process does: waits on its standard input for an order, watches, and ends the transaction.
 ///
-/// Errors: its standard input is nobody who gives an order.
+/// Blocks the signals that ask a process to end, for good. Errors: its standard input is nobody who gives an order.
 pub fn stand_by(knobs: Lookup) -> io::Result<()> {
+    // systemd ends a service or a login by a signal to every process of it, its parent too: then somebody has to take back.
+    Signals::block([Signal::Interrupt, Signal::Terminate, Signal::Hangup]).map_err(io::Error::other)?;
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut parent = Parley::of(UnixStream::from(stdin));
     let Some(Ask::Watch(order)) = parent.hear()? else { return Ok(()) };
