@@ -338,6 +338,37 @@ fn what_somebody_else_changed_is_left_alone_and_told_of_with_what_is_coupled() {
 }
 
 #[test]
+fn a_write_under_way_is_awaited_and_taken_back_too_and_no_other_follows() {
+    let home = Home::new();
+    let (mut announced, mut asking) = (Vec::new(), None);
+    let tell = &mut |step: Step<'_>| {
+        let Step::Announced(name) = step else { return };
+        announced.push(name.to_string());
+        if name != "net.core.busy_poll" {
+            return;
+        }
+        let host = home.host();
+        asking = Some(std::thread::spawn(move || apply::take_back_now(&host)));
+        // Until it has been heard.
+        loop {
+            match apply::confirm(&home.host()) {
+                Err(ApplyError::Refused { why }) if why == "it is being taken back" => return,
+                Err(ApplyError::Refused { .. }) => std::thread::yield_now(),
+                ended => panic!("before the write was made: {ended:?}"),
+            }
+        }
+    };
+    let outcome = apply(&home, &changes(), LONG, tell).expect("it begins");
+    assert_eq!(announced.last().map(String::as_str), Some("net.core.busy_poll"));
+    assert_eq!((outcome.end, outcome.why.as_str()), (End::TakenBack, "it was asked for"));
+    let answer = asking.expect("it came to that write").join().expect("what it was told");
+    let told = answer.expect("it was under way");
+    let fate = told.fates.iter().find(|fate| fate.name == "net.core.busy_poll").expect("it was written");
+    assert!(told.is_clean() && fate.is_back(), "{told:?}");
+    home.assert_as_before("after a write that was awaited");
+}
+
+#[test]
 fn a_setting_that_changes_under_the_write_takes_the_rest_back() {
     let home = Home::new();
     let tell = &mut |step: Step<'_>| {
