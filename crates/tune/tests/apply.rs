@@ -202,6 +202,23 @@ fn a_transaction_that_is_confirmed_stays_and_can_be_taken_back_later() {
 }
 
 #[test]
+fn one_that_is_taken_back_leaves_the_confirmed_one_before_it_to_revert() {
+    let home = Home::new();
+    let confirmed = applied(&home, &[change("net.core.somaxconn", "65535")], || {
+        apply::confirm(&home.host()).expect("it waits");
+    });
+    assert_eq!(confirmed.end, End::Confirmed);
+    let second = applied(&home, &[change("net.core.busy_poll", "50")], || {
+        apply::take_back_now(&home.host()).expect("it waits");
+    });
+    assert_eq!((second.end, home.get("net.core.somaxconn").as_str()), (End::TakenBack, "65535"));
+    let outcome = revert_last(&home.host(), &mut |_| {}).expect("the first one stands");
+    assert!(outcome.is_clean(), "{outcome:?}");
+    home.assert_as_before("after revert");
+    assert!(matches!(revert_last(&home.host(), &mut |_| {}), Err(ApplyError::NothingWaits)));
+}
+
+#[test]
 fn the_dead_man_takes_back_when_the_time_is_up() {
     let home = Home::new();
     let outcome = apply(&home, &changes(), Duration::from_millis(200), &mut |_| {}).expect("it begins");

@@ -260,7 +260,8 @@ impl Watch {
 
     fn confirm(&mut self) -> Outcome {
         // Where the disk does not say that it stays, it does not: a recover would take it back.
-        match self.journal.add(&[Record::Confirmed]).and_then(|()| journal::close(&self.state)) {
+        let added = self.journal.add(&[Record::Confirmed]);
+        match added.and_then(|()| journal::close(&self.state, journal::LAST)) {
             Ok(()) => Outcome { end: End::Confirmed, why: "it was confirmed".into(), fates: Vec::new() },
             Err(error) => self.take_back(&format!("the journal cannot be closed: {error}")),
         }

@@ -7,7 +7,8 @@
 //! reads     name text         what the setting reads after it, and each that is coupled with it
 //! wrote                       there are no more of them
 //! applied                     all is written and checked, and waits to be confirmed
-//! confirmed | taken_back      the end; the file is then renamed to `last.jsonl`
+//! confirmed                   the end; the file is then renamed to `last.jsonl`, which can be taken back later
+//! taken_back                  the end; it is then renamed to `taken-back.jsonl`, so that the one that stands keeps its name
 //! reverting                   what was confirmed is being taken back: unfinished again
 //! ```
 //!
@@ -198,18 +199,21 @@ pub fn read(state: &Tree, name: &str) -> io::Result<Option<Log>> {
     Log::parse(&String::from_utf8_lossy(&bytes)).map(Some)
 }
 
-/// The transaction is over: its journal becomes the last one. Errors: as of renameat(2) and fsync(2); `NotFound` where somebody
-/// has done so already.
-pub fn close(state: &Tree) -> io::Result<()> {
-    state.rename(OPEN, LAST)?;
+/// The transaction is over: its journal becomes [`LAST`] or [`TAKEN_BACK`]. Errors: as of renameat(2) and fsync(2); `NotFound` where
+/// somebody has done so already.
+pub fn close(state: &Tree, name: &str) -> io::Result<()> {
+    state.rename(OPEN, name)?;
     state.sync()
 }
 
 /// The journal of a transaction that has not ended.
 pub const OPEN: &str = "journal.jsonl";
 
-/// The journal of the last one that has.
+/// The journal of the last one that was confirmed, and stands.
 pub const LAST: &str = "last.jsonl";
+
+/// The journal of the last one that was taken back, or whose boot is over: for a person to read.
+pub const TAKEN_BACK: &str = "taken-back.jsonl";
 
 /// Of one format, which a program of another must not guess at.
 pub const VERSION: u32 = 1;
