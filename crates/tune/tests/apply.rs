@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tune::apply::{
-    self, ApplyError, Change, End, Fate, FateEnd, Host, Outcome, Request, Setting, Step, recover, revert_last,
+    self, ApplyError, Change, End, Fate, FateEnd, Host, Outcome, Request, Setting, Step, journal, recover,
+    revert_last,
 };
 use tune::catalogue;
 
@@ -180,9 +181,14 @@ impl Victim {
     }
 
     fn kill_dead_man(&self) {
-        let Some(id) = &self.dead_man else { return };
-        assert!(Command::new("kill").args(["-KILL", id]).status().expect("kill runs").success());
+        if let Some(id) = &self.dead_man {
+            kill(id);
+        }
     }
+}
+
+fn kill(id: &str) {
+    assert!(Command::new("kill").args(["-KILL", id]).status().expect("kill runs").success());
 }
 
 #[test]
@@ -319,9 +325,7 @@ fn where_the_dead_man_is_killed_its_parent_takes_back_at_once() {
                 id = number;
             }
             if at(&step) {
-                let killed =
-                    Command::new("kill").args(["-KILL", &id.to_string()]).status().expect("kill runs");
-                assert!(killed.success());
+                kill(&id.to_string());
             }
         };
         let outcome = apply(&home, &changes(), LONG, tell).expect("it begins");
@@ -333,6 +337,34 @@ fn where_the_dead_man_is_killed_its_parent_takes_back_at_once() {
     check(|step| matches!(step, Step::Armed(_)));
     check(|step| *step == Step::Wrote("net.core.busy_poll"));
     check(|step| *step == Step::Applied);
+}
+
+#[test]
+fn what_is_confirmed_stays_where_the_dead_man_is_killed_before_it_could_say_so() {
+    let check = |name: &str| {
+        let home = Home::new();
+        let mut id = 0;
+        let tell = &mut |step: Step<'_>| match step {
+            Step::Armed(number) => id = number,
+            Step::Applied => {
+                // As it does, up to the one system call or to the next.
+                let state = home.0.join("run/ringmill-lab");
+                let open = state.join(journal::OPEN);
+                let mut file = fs::File::options().append(true).open(&open).expect("it is there");
+                file.write_all(b"{\"step\":\"confirmed\"}\n").expect("a file of our own");
+                fs::rename(&open, state.join(name)).expect("a file of our own");
+                kill(&id.to_string());
+            }
+            _ => {}
+        };
+        let outcome = apply(&home, &changes(), LONG, tell).expect("it begins");
+        assert_eq!((outcome.end, outcome.why.as_str()), (End::Confirmed, "it was confirmed"));
+        home.assert_written();
+        assert!(revert_last(&home.host(), &mut |_| {}).expect("it stands").is_clean());
+        home.assert_as_before("after revert");
+    };
+    check(journal::OPEN);
+    check(journal::LAST);
 }
 
 #[test]

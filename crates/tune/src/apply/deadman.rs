@@ -262,7 +262,7 @@ impl Watch {
         // Where the disk does not say that it stays, it does not: a recover would take it back.
         let added = self.journal.add(&[Record::Confirmed]);
         match added.and_then(|()| journal::close(&self.state, journal::LAST)) {
-            Ok(()) => Outcome { end: End::Confirmed, why: "it was confirmed".into(), fates: Vec::new() },
+            Ok(()) => Outcome::confirmed(),
             Err(error) => self.take_back(&format!("the journal cannot be closed: {error}")),
         }
     }

@@ -17,7 +17,7 @@
 //! would have announced has not been done.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use linux::tree::{Links, Tree};
 use serde::{Deserialize, Serialize};
@@ -177,6 +177,14 @@ impl Journal {
         Ok(Journal { file: state.append(OPEN, 0o600)? })
     }
 
+    /// What it says by now, whoever has added to it, and whatever its name has become. Errors: as of read(2) and [`Log::parse`].
+    pub fn log(&mut self) -> io::Result<Log> {
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_to_end(&mut bytes)?;
+        parse(&bytes)
+    }
+
     /// Adds records, and waits until they are on disk. Errors: as of write(2) and fsync(2).
     pub fn add(&mut self, records: &[Record]) -> io::Result<()> {
         let mut lines = Vec::new();
@@ -195,8 +203,12 @@ pub fn read(state: &Tree, name: &str) -> io::Result<Option<Log>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    // A text may be cut in the middle of a character, in the line that is not whole.
-    Log::parse(&String::from_utf8_lossy(&bytes)).map(Some)
+    parse(&bytes).map(Some)
+}
+
+/// A text may be cut in the middle of a character, in the line that is not whole.
+fn parse(bytes: &[u8]) -> io::Result<Log> {
+    Log::parse(&String::from_utf8_lossy(bytes))
 }
 
 /// The transaction is over: its journal becomes [`LAST`] or [`TAKEN_BACK`]. Errors: as of renameat(2) and fsync(2); `NotFound` where

@@ -76,6 +76,11 @@ pub enum End {
 }
 
 impl Outcome {
+    /// Everything stays.
+    fn confirmed() -> Outcome {
+        Outcome { end: End::Confirmed, why: "it was confirmed".into(), fates: Vec::new() }
+    }
+
     /// Whether every setting is as somebody wished: as written, or as before.
     pub fn is_clean(&self) -> bool {
         self.fates.iter().all(Fate::is_back)
