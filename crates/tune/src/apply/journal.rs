@@ -172,17 +172,30 @@ impl Journal {
         Ok(Journal { file: state.create(OPEN, 0o600)? })
     }
 
-    /// Opens the one that is there, to add to it. Errors: as of openat2(2).
+    /// Opens the one that is there, to add to it. Errors: as of openat2(2), read(2) and ftruncate(2).
     pub fn again(state: &Tree) -> io::Result<Journal> {
-        Ok(Journal { file: state.append(OPEN, 0o600)? })
+        let mut journal = Journal { file: state.append(OPEN, 0o600)? };
+        journal.whole()?;
+        Ok(journal)
     }
 
-    /// What it says by now, whoever has added to it, and whatever its name has become. Errors: as of read(2) and [`Log::parse`].
+    /// What it says by now, whoever has added to it and is gone, and whatever its name has become. Errors: as of
+    /// [`again`](Journal::again) and [`Log::parse`].
     pub fn log(&mut self) -> io::Result<Log> {
+        parse(&self.whole()?)
+    }
+
+    /// Its whole lines. What is behind them is cut off: whatever is added would be one line with it.
+    fn whole(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file.seek(SeekFrom::Start(0))?;
         self.file.read_to_end(&mut bytes)?;
-        parse(&bytes)
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        if whole < bytes.len() {
+            self.file.set_len(whole as u64)?;
+            bytes.truncate(whole);
+        }
+        Ok(bytes)
     }
 
     /// Adds records, and waits until they are on disk. Errors: as of write(2) and fsync(2).
@@ -267,6 +280,24 @@ mod tests {
         assert_eq!(log.kept[0].before, "4096\t131072\t6291456\n");
         assert_eq!(log.kept[0].ours, ["1 2 3", "1\t2\t3\n"]);
         assert!(log.is_applied && log.is_confirmed && !log.is_taken_back);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_does_not_swallow_the_next() {
+        let home = std::env::temp_dir().join(format!("ringmill-journal-{}", std::process::id()));
+        std::fs::create_dir_all(&home).expect("a directory of our own");
+        let state = Tree::open(&home).expect("it was made");
+        let (text, end) = (lines(&records()), Record::TakenBack { why: "w".into(), fates: Vec::new() });
+        for cut in [3, text.len() / 2, text.len() - 1, text.len()] {
+            std::fs::write(home.join(OPEN), &text[..cut]).expect("a file of our own");
+            let mut expected = Log::parse(&text[..cut]).expect("a cut is no damage");
+            let mut journal = Journal::again(&state).expect("it is there");
+            assert_eq!(journal.log().expect("a cut is no damage"), expected, "{cut}");
+            journal.add(std::slice::from_ref(&end)).expect("it can be written");
+            expected.note(&end);
+            assert_eq!(read(&state, OPEN).expect("no damage"), Some(expected), "{cut}");
+        }
+        std::fs::remove_dir_all(home).expect("our own directory");
     }
 
     #[test]
