@@ -272,6 +272,7 @@ fn failure(error: ApplyError) -> Failure {
             | ApplyError::HostWide { .. }
             | ApplyError::NotWritable { .. }
             | ApplyError::OtherNamespace { .. }
+            | ApplyError::WaitsElsewhere { .. }
     );
     let what = error.to_string();
     (if is_typed { Failure::usage(what) } else { Failure::runtime(what) }).cure_if(cure)

@@ -25,7 +25,7 @@ use linux::signal::{Signal, Signals};
 use linux::tree::Tree;
 
 use super::journal::{self, Journal, Log, Record};
-use super::parley::{Ask, Order, Parley, Say};
+use super::parley::{Ask, Order, Parley, Say, Visit};
 use super::revert::take_back;
 use super::setting::Lookup;
 use super::{ApplyError, End, Host, Outcome, state};
@@ -70,7 +70,7 @@ impl DeadMan {
         match self.parley.ask(&Ask::Note(record.clone())) {
             Some(Say::Noted) => Ok(()),
             Some(Say::Ended(outcome)) => Err(Some(outcome)),
-            Some(Say::Refused { .. }) | None => Err(None),
+            Some(Say::Refused { .. } | Say::Elsewhere { .. }) | None => Err(None),
         }
     }
 
@@ -95,17 +95,17 @@ impl DeadMan {
     }
 }
 
-/// Lets the transaction that waits stay. Errors: `NothingWaits`, `Refused` where it is not applied yet, `State`.
+/// Lets the transaction that waits stay. Errors: `NothingWaits`, `WaitsElsewhere`, `Refused` where it is not applied yet, `State`.
 pub fn confirm(host: &Host) -> Result<Outcome, ApplyError> {
-    ask(host, &Ask::Confirm)
+    ask(host, Ask::Confirm)
 }
 
-/// Has the transaction that is under way taken back at once. Errors: `NothingWaits`, `State`.
+/// Has the transaction that is under way taken back at once. Errors: `NothingWaits`, `WaitsElsewhere`, `State`.
 pub fn take_back_now(host: &Host) -> Result<Outcome, ApplyError> {
-    ask(host, &Ask::TakeBack { why: "it was asked for".into() })
+    ask(host, Ask::TakeBack { why: "it was asked for".into() })
 }
 
-fn ask(host: &Host, question: &Ask) -> Result<Outcome, ApplyError> {
+fn ask(host: &Host, question: Ask) -> Result<Outcome, ApplyError> {
     let root = host.root().map_err(ApplyError::state("open the root"))?;
     let state = state::directory(&root)?;
     let stream = match UnixStream::connect(control(&state)) {
@@ -114,9 +114,10 @@ fn ask(host: &Host, question: &Ask) -> Result<Outcome, ApplyError> {
         }
         other => other.map_err(ApplyError::state("reach the transaction that waits"))?,
     };
-    match Parley::of(stream).ask(question) {
+    match Parley::of(stream).ask(&Visit { namespace: state::namespace(host), question }) {
         Some(Say::Ended(outcome)) => Ok(outcome),
         Some(Say::Refused { why }) => Err(ApplyError::Refused { why }),
+        Some(Say::Elsewhere { netns }) => Err(ApplyError::WaitsElsewhere { netns }),
         Some(Say::Noted) | None => Err(ApplyError::NothingWaits),
     }
 }
@@ -231,7 +232,12 @@ impl Watch {
         stream.set_read_timeout(Some(VISIT_MAX)).ok()?;
         stream.set_write_timeout(Some(VISIT_MAX)).ok()?;
         let mut visitor = Parley::of(stream);
-        let ended = match visitor.hear::<Ask>().ok()?? {
+        let Visit { namespace, question } = visitor.hear().ok()??;
+        if let Some(head) = self.log.head.as_ref().filter(|head| head.namespace != namespace) {
+            let _ = visitor.say(&Say::Elsewhere { netns: head.netns.clone() });
+            return None;
+        }
+        let ended = match question {
             Ask::TakeBack { why } => self.take_back_once_written(&why),
             question => Some(self.answer(&mut visitor, question)?),
         };

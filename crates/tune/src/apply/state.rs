@@ -154,7 +154,7 @@ fn is_gone(log: &Log, host: &Host) -> bool {
 }
 
 /// A tree of files has no namespaces: it is the same from each.
-fn namespace(host: &Host) -> String {
+pub(super) fn namespace(host: &Host) -> String {
     match host.tree {
         Some(_) => "tree".into(),
         None => linux::namespace::network().unwrap_or_default(),
