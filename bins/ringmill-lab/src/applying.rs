@@ -1,6 +1,7 @@
 //! The commands that change something: apply, confirm, revert, recover, persist; and the dead-man, which apply starts.
 //!
-//! No logic of its own about settings: which may be changed, in what order, and who takes them back is in `tune::apply`.
+//! No logic of its own about settings: which may be changed, in what order, and who takes them back is in `tune::apply`. Changes
+//! nothing where the answer has no place to go to.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -16,7 +17,7 @@ use tune::plan::State;
 use tune::{Plan, Profile, catalogue};
 
 use crate::args::{Common, Wanted};
-use crate::looking;
+use crate::{looking, results};
 
 /// Change settings, and take everything back unless that is confirmed in time.
 ///
@@ -82,6 +83,7 @@ pub(crate) struct Persist {
 }
 
 pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let profile = looking::wanted(&words.wanted)?;
     let host = enter(&words.place, common)?;
     let plan = Plan::of(profile, &root(&host)?);
@@ -116,6 +118,7 @@ pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure>
 }
 
 pub(crate) fn confirm(words: &Confirm, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let outcome = apply::confirm(&enter(&words.place, common)?).map_err(failure)?;
     let code = match outcome.end {
         End::Confirmed => ExitCode::SUCCESS,
@@ -126,6 +129,7 @@ pub(crate) fn confirm(words: &Confirm, common: &Common) -> Result<ExitCode, Fail
 }
 
 pub(crate) fn revert(words: &Revert, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let host = enter(&words.place, common)?;
     let outcome = match apply::take_back_now(&host) {
         Err(ApplyError::NothingWaits) => apply::revert_last(&host, &mut |_| {}),
@@ -136,6 +140,7 @@ pub(crate) fn revert(words: &Revert, common: &Common) -> Result<ExitCode, Failur
 }
 
 pub(crate) fn recover(words: &Recover, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let host = enter(&words.place, common)?;
     let nothing = || Outcome { end: End::TakenBack, why: "nothing was left".into(), fates: Vec::new() };
     let outcome = apply::recover(&host, &mut |_| {}).map_err(failure)?.unwrap_or_else(nothing);
@@ -143,6 +148,7 @@ pub(crate) fn recover(words: &Recover, common: &Common) -> Result<ExitCode, Fail
 }
 
 pub(crate) fn keep(words: &Persist, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let profile = Profile::find(&words.profile).map_err(looking::failure)?;
     let root = looking::root(common)?;
     let plan = Plan::of(profile, &root);

@@ -143,6 +143,26 @@ fn what_somebody_else_changed_is_left_alone_and_said_by_the_exit_code() {
 }
 
 #[test]
+fn nothing_is_changed_or_kept_where_the_answer_has_no_place() {
+    let home = Home::new();
+    let nowhere = home.0.join("missing/outcome.json");
+    let json = format!("--json {}", nowhere.display());
+    home.check(&format!("apply --set net.core.somaxconn=8192 {json}"), 2, "there is no such directory");
+    assert_eq!(home.get(SOMAXCONN), "4096\n");
+    let (mut child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
+    home.check(&format!("confirm {json}"), 2, "there is no such directory");
+    home.check(&format!("revert {json}"), 2, "there is no such directory");
+    assert_eq!(home.get(SOMAXCONN), "8192");
+    home.check("confirm", 0, "kept: it was confirmed");
+    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    home.check(&format!("revert {json}"), 2, "there is no such directory");
+    home.check(&format!("recover {json}"), 2, "there is no such directory");
+    home.check(&format!("persist edge {json}"), 2, "there is no such directory");
+    assert_eq!(home.get(SOMAXCONN), "8192");
+    assert!(!home.0.join("etc/sysctl.d").exists());
+}
+
+#[test]
 fn a_setting_of_the_whole_host_takes_a_word_and_leaks_out_of_a_namespace() {
     let home = Home::new();
     home.check("apply --set vm.swappiness=1", 2, "is felt by every process of the host");
