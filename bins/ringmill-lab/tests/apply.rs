@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -174,6 +175,17 @@ fn a_setting_of_the_whole_host_takes_a_word_and_leaks_out_of_a_namespace() {
     assert_eq!(home.get(SWAPPINESS), "60\n");
     home.check("apply --set vm.swappiness=1 --host --check /bin/false", 4, "the health check failed");
     assert_eq!(home.get(SWAPPINESS), "60\n");
+}
+
+#[test]
+fn a_health_check_that_does_not_end_is_over_when_the_time_is_up() {
+    let home = Home::new();
+    let hangs = home.0.join("hangs");
+    fs::write(&hangs, "#!/bin/sh\nkill -STOP $$\n").expect("a file of our own");
+    fs::set_permissions(&hangs, fs::Permissions::from_mode(0o755)).expect("a file of our own");
+    let words = "apply --set net.core.somaxconn=8192 --confirm-within 1s --check";
+    home.check(&format!("{words} {}", hangs.display()), 4, "taken back: ");
+    assert_eq!(home.get(SOMAXCONN), "4096\n");
 }
 
 #[test]
