@@ -1,22 +1,24 @@
 //! The commands that change something: apply, confirm, revert, recover, persist; and the dead-man, which apply starts.
 //!
-//! No logic of its own about settings: which may be changed, in what order, and who takes them back is in `tune::apply`.
+//! No logic of its own about settings: which may be changed, in what order, and who takes them back is in `tune::apply`. Changes
+//! nothing where the answer has no place to go to.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use linux::console::Failure;
+use linux::process::Process;
 use tune::apply::persist::{Persisted, persist};
 use tune::apply::{self, ApplyError, Change, End, Host, Outcome, Request, Setting, Step};
 use tune::plan::State;
 use tune::{Plan, Profile, catalogue};
 
 use crate::args::{Common, Wanted};
-use crate::looking;
+use crate::{looking, results};
 
 /// Change settings, and take everything back unless that is confirmed in time.
 ///
@@ -33,7 +35,7 @@ pub(crate) struct Apply {
     /// Also settings that every process of the host feels: fs, kernel, vm and others
     #[arg(long)]
     host: bool,
-    /// Run this when all is written, without arguments; everything comes back where it does not end with 0
+    /// Run this when all is written, without arguments; everything comes back where it does not end with 0 before the time is up
     #[arg(long, value_name = "PROGRAM")]
     check: Option<String>,
     #[command(flatten)]
@@ -82,6 +84,7 @@ pub(crate) struct Persist {
 }
 
 pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let profile = looking::wanted(&words.wanted)?;
     let host = enter(&words.place, common)?;
     let plan = Plan::of(profile, &root(&host)?);
@@ -94,12 +97,13 @@ pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure>
     }
     let mut dead_man = Command::new("/proc/self/exe");
     dead_man.arg0("ringmill-lab").arg("dead-man");
+    let until = Instant::now() + words.confirm_within;
     let request = Request {
         changes: &changes,
         confirm_within: words.confirm_within,
         host_wide: words.host,
         dead_man: &mut dead_man,
-        check: &mut || words.check.as_deref().map_or(Ok(()), healthy),
+        check: &mut || words.check.as_deref().map_or(Ok(()), |program| healthy(program, until)),
     };
     let tell = &mut |step: Step<'_>| {
         if step == Step::Applied {
@@ -116,6 +120,7 @@ pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure>
 }
 
 pub(crate) fn confirm(words: &Confirm, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let outcome = apply::confirm(&enter(&words.place, common)?).map_err(failure)?;
     let code = match outcome.end {
         End::Confirmed => ExitCode::SUCCESS,
@@ -126,6 +131,7 @@ pub(crate) fn confirm(words: &Confirm, common: &Common) -> Result<ExitCode, Fail
 }
 
 pub(crate) fn revert(words: &Revert, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let host = enter(&words.place, common)?;
     let outcome = match apply::take_back_now(&host) {
         Err(ApplyError::NothingWaits) => apply::revert_last(&host, &mut |_| {}),
@@ -136,6 +142,7 @@ pub(crate) fn revert(words: &Revert, common: &Common) -> Result<ExitCode, Failur
 }
 
 pub(crate) fn recover(words: &Recover, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let host = enter(&words.place, common)?;
     let nothing = || Outcome { end: End::TakenBack, why: "nothing was left".into(), fates: Vec::new() };
     let outcome = apply::recover(&host, &mut |_| {}).map_err(failure)?.unwrap_or_else(nothing);
@@ -143,6 +150,7 @@ pub(crate) fn recover(words: &Recover, common: &Common) -> Result<ExitCode, Fail
 }
 
 pub(crate) fn keep(words: &Persist, common: &Common) -> Result<ExitCode, Failure> {
+    results::places(common, None)?;
     let profile = Profile::find(&words.profile).map_err(looking::failure)?;
     let root = looking::root(common)?;
     let plan = Plan::of(profile, &root);
@@ -200,11 +208,20 @@ fn changes(plan: &Plan, is_wanted: fn(&State) -> bool) -> Vec<Change> {
     lines.filter_map(change).collect()
 }
 
-/// Runs a program, not a shell.
-fn healthy(program: &str) -> Result<(), String> {
-    let status =
-        Command::new(program).stdin(Stdio::null()).status().map_err(|why| format!("{program}: {why}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{program}: {status}")) }
+/// Runs a program, not a shell. One that has not ended when the time is up is killed: it would keep the host's lock from others.
+fn healthy(program: &str, until: Instant) -> Result<(), String> {
+    let failed = |why: std::io::Error| format!("{program}: {why}");
+    let cores = linux::cpu::allowed().map_err(|why| format!("{program}: {why}"))?;
+    let mut command = Command::new(program);
+    let mut process = Process::start(command.stdin(Stdio::null()), &cores).map_err(failed)?;
+    match process.wait_for(until.saturating_duration_since(Instant::now())).map_err(failed)? {
+        Some(ended) if ended.code == Some(0) => Ok(()),
+        Some(ended) => Err(match ended.code {
+            Some(code) => format!("{program}: exit code {code}"),
+            None => format!("{program}: a signal ended it"),
+        }),
+        None => Err(format!("{program}: it has not ended in time")),
+    }
 }
 
 fn waiting(words: &Apply, common: &Common, count: usize) -> String {
@@ -272,6 +289,7 @@ fn failure(error: ApplyError) -> Failure {
             | ApplyError::HostWide { .. }
             | ApplyError::NotWritable { .. }
             | ApplyError::OtherNamespace { .. }
+            | ApplyError::WaitsElsewhere { .. }
     );
     let what = error.to_string();
     (if is_typed { Failure::usage(what) } else { Failure::runtime(what) }).cure_if(cure)

@@ -15,7 +15,7 @@ pub(crate) enum Stored {
     Prove(Box<Proof>),
 }
 
-/// Whether the files can be written, asked before the first run. Errors: the first that has no place.
+/// Whether the files can be written, asked before the first run and before the first change. Errors: the first that has no place.
 pub(crate) fn places(common: &Common, html: Option<&Path>) -> Result<(), Failure> {
     let json = common.json.as_deref().filter(|path| *path != Path::new("-"));
     match [json, html].into_iter().flatten().find(|path| !file::has_place(path)) {

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,6 +74,19 @@ fn waiting(home: &Home, words: &str) -> (Child, BufReader<ChildStderr>) {
     (child, says)
 }
 
+/// The first process that `parent` has started and that has not ended (proc_pid_stat(5)).
+fn child_of(parent: u32) -> Option<String> {
+    let parent = parent.to_string();
+    let processes = fs::read_dir("/proc").expect("every Linux has it").flatten();
+    let mut names = processes.filter_map(|process| process.file_name().into_string().ok());
+    names.find(|name| {
+        // Its name is in brackets and may have anything in it; behind it are its state and its parent.
+        let stat = fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+        fields.and_then(|fields| fields.split_whitespace().nth(1)) == Some(parent.as_str())
+    })
+}
+
 #[test]
 fn what_is_confirmed_stays_and_reverts_later() {
     let home = Home::new();
@@ -106,6 +120,20 @@ fn what_is_not_confirmed_comes_back_and_so_does_what_a_killed_apply_left() {
 }
 
 #[test]
+fn a_dead_man_that_is_asked_to_end_watches_on() {
+    let home = Home::new();
+    let (mut child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
+    let dead_man = child_of(child.id()).expect("it watches");
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let sent = Command::new("kill").args([signal, &dead_man]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+    home.check("confirm", 0, "kept: it was confirmed");
+    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    assert_eq!(home.get(SOMAXCONN), "8192");
+}
+
+#[test]
 fn what_somebody_else_changed_is_left_alone_and_said_by_the_exit_code() {
     let home = Home::new();
     let (mut child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
@@ -113,6 +141,26 @@ fn what_somebody_else_changed_is_left_alone_and_said_by_the_exit_code() {
     home.check("revert", 5, "foreign change, left alone: it was 4096 and is 7");
     assert_eq!(child.wait().expect("a child").code(), Some(5));
     assert_eq!(home.get(SOMAXCONN), "7\n");
+}
+
+#[test]
+fn nothing_is_changed_or_kept_where_the_answer_has_no_place() {
+    let home = Home::new();
+    let nowhere = home.0.join("missing/outcome.json");
+    let json = format!("--json {}", nowhere.display());
+    home.check(&format!("apply --set net.core.somaxconn=8192 {json}"), 2, "there is no such directory");
+    assert_eq!(home.get(SOMAXCONN), "4096\n");
+    let (mut child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
+    home.check(&format!("confirm {json}"), 2, "there is no such directory");
+    home.check(&format!("revert {json}"), 2, "there is no such directory");
+    assert_eq!(home.get(SOMAXCONN), "8192");
+    home.check("confirm", 0, "kept: it was confirmed");
+    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    home.check(&format!("revert {json}"), 2, "there is no such directory");
+    home.check(&format!("recover {json}"), 2, "there is no such directory");
+    home.check(&format!("persist edge {json}"), 2, "there is no such directory");
+    assert_eq!(home.get(SOMAXCONN), "8192");
+    assert!(!home.0.join("etc/sysctl.d").exists());
 }
 
 #[test]
@@ -127,6 +175,17 @@ fn a_setting_of_the_whole_host_takes_a_word_and_leaks_out_of_a_namespace() {
     assert_eq!(home.get(SWAPPINESS), "60\n");
     home.check("apply --set vm.swappiness=1 --host --check /bin/false", 4, "the health check failed");
     assert_eq!(home.get(SWAPPINESS), "60\n");
+}
+
+#[test]
+fn a_health_check_that_does_not_end_is_over_when_the_time_is_up() {
+    let home = Home::new();
+    let hangs = home.0.join("hangs");
+    fs::write(&hangs, "#!/bin/sh\nkill -STOP $$\n").expect("a file of our own");
+    fs::set_permissions(&hangs, fs::Permissions::from_mode(0o755)).expect("a file of our own");
+    let words = "apply --set net.core.somaxconn=8192 --confirm-within 1s --check";
+    home.check(&format!("{words} {}", hangs.display()), 4, "taken back: ");
+    assert_eq!(home.get(SOMAXCONN), "4096\n");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Files that programs leave behind: replaced whole, known to be writable before there is something to write, and locked.
+//!
+//! Never writes through a link that somebody put beside a file, and never into a device of blocks.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// A file that is written little by little, and takes the place of the one at its path when it is complete. Dropped before, it is
@@ -11,18 +14,18 @@ use std::path::{Path, PathBuf};
 pub struct Draft {
     file: File,
     path: PathBuf,
-    /// Where it is meanwhile; `None` for what is no regular file (a pipe, a terminal), which is written to at once.
+    /// Where it is meanwhile; `None` for a pipe or a terminal, which is written to at once.
     beside: Option<PathBuf>,
 }
 
 impl Draft {
-    /// Of the file at `path`. Errors: as of open(2).
+    /// Of the file at `path`. Errors: as of open(2); `InvalidInput` where it is neither a regular file nor one to write to at once.
     pub fn of(path: &Path) -> io::Result<Draft> {
         let is_regular = fs::metadata(path).map_or(true, |found| found.is_file());
         let beside = is_regular.then(|| beside(path));
         let file = match &beside {
-            Some(beside) => File::create(beside)?,
-            None => File::options().write(true).open(path)?,
+            Some(beside) => new(beside)?,
+            None => stream(File::options().write(true).open(path)?)?,
         };
         Ok(Draft { file, path: path.into(), beside })
     }
@@ -103,6 +106,22 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     }
 }
 
+/// A file that was not there: in a directory where others may write, theirs could lead anywhere.
+fn new(path: &Path) -> io::Result<File> {
+    // One that was cut off may have left it, when it had our number.
+    let _ = fs::remove_file(path);
+    File::options().write(true).create_new(true).open(path)
+}
+
+/// The same file, if it takes what is written as it comes. What it is is asked of the open file: its name may be another's by now.
+fn stream(file: File) -> io::Result<File> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_char_device() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no file, pipe or terminal"))
+}
+
 /// A name in the same directory, since rename(2) does not cross file systems.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -154,8 +173,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_written_to() {
+    fn a_link_beside_a_file_is_not_written_through() {
+        let home = std::env::temp_dir().join(format!("ringmill-link-{}", std::process::id()));
+        fs::create_dir_all(&home).expect("a directory of our own");
+        let (path, other) = (home.join("report.json"), home.join("other"));
+        fs::write(&other, "somebody's").expect("write");
+        std::os::unix::fs::symlink(&other, beside(&path)).expect("link");
+        replace(&path, "ours").expect("write");
+        assert_eq!(fs::read_to_string(&other).expect("read"), "somebody's");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "ours");
+        assert!(fs::symlink_metadata(&path).expect("it is there").is_file());
+        fs::remove_dir_all(home).expect("our own directory");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_written_to_if_it_is_a_pipe_or_a_terminal() {
         replace(Path::new("/dev/null"), "x").expect("it takes everything");
         assert!(!fs::metadata("/dev/null").expect("it is always there").is_file());
+        // Whatever else there is, and a regular file that has come to the name meanwhile.
+        for other in [std::env::temp_dir(), std::env::current_exe().expect("a test knows its file")] {
+            let error = stream(File::open(other).expect("it can be read")).expect_err("neither");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
     }
 }

@@ -102,18 +102,24 @@ impl Process {
         Ok(self.ended)
     }
 
+    /// Waits until it has ended, for no longer than `patience`; `None` where it runs still.
+    pub fn wait_for(&mut self, patience: Duration) -> io::Result<Option<Ended>> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.has_ended()? {
+                None if Instant::now() < until => thread::sleep(LOOK),
+                ended => return Ok(ended),
+            }
+        }
+    }
+
     /// Asks it to end (SIGTERM), waits, and kills it when it has not ended after `patience`.
     pub fn end(&mut self, patience: Duration) -> io::Result<Ended> {
         if self.has_ended()?.is_none() {
             self.signal(libc::SIGTERM);
         }
-        let until = Instant::now() + patience;
-        loop {
-            match self.has_ended()? {
-                Some(ended) => return Ok(ended),
-                None if Instant::now() < until => thread::sleep(LOOK),
-                None => break,
-            }
+        if let Some(ended) = self.wait_for(patience)? {
+            return Ok(ended);
         }
         self.signal(libc::SIGKILL);
         self.ended = self.wait(0)?;

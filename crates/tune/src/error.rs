@@ -4,16 +4,16 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::catalogue;
-use crate::value::ValueError;
+use crate::value::{ValueError, plain, shown};
 
 /// Why a question cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No knob of the catalogue has this name.
-    #[error("`{0}` is no knob of the catalogue")]
+    #[error("`{}` is no knob of the catalogue", shown(.0))]
     NoKnob(String),
     /// No profile of this program has this name, and there is no such file.
-    #[error("`{0}` is no profile, and no file")]
+    #[error("`{}` is no profile, and no file", plain(.0))]
     NoProfile(String),
     /// A file cannot be read.
     #[error("{path}: {why}")]
@@ -35,7 +35,7 @@ pub enum Error {
     #[error("profile `{0}` inherits itself")]
     Circle(String),
     /// `--set` without a name, an equals sign or a value.
-    #[error("`{0}` is no setting")]
+    #[error("`{}` is no setting", shown(.0))]
     NoSetting(String),
     /// A value is none of its knob.
     #[error(transparent)]

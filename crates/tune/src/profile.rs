@@ -1,8 +1,8 @@
 //! What somebody wants a host to be set to: values of knobs, each with why, source, risk and what is known of its effect.
 //!
 //! A profile runs as root in the end, and may come from anywhere. So it can name only knobs of the catalogue, each value is
-//! checked by its kind, and the rest is dropped and listed, whatever the format. It never says more of its effect than that
-//! somebody measured it, and where.
+//! checked by its kind, and the rest is dropped and listed, whatever the format. Its texts are one line each, since they come to a
+//! terminal of root's and into files of sysctl.d. It never says more of its effect than that somebody measured it, and where.
 
 mod import;
 
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::catalogue;
 use crate::error::Error;
 use crate::knob::Knob;
-use crate::value::Value;
+use crate::value::{Value, plain, shown};
 
 /// The profiles of `sysctl/`, which the program has with it.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -69,7 +69,7 @@ pub enum Evidence {
     Measured(String),
 }
 
-/// Something that a profile asked for in vain.
+/// Something that a profile asked for in vain, as far as it fits a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
     /// What it called the knob.
@@ -97,15 +97,18 @@ impl Profile {
             return Err(unreadable(std::io::Error::other("this is no regular file")));
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
+        // A file may be called anything.
+        let name = &plain(word);
         let has_section = || text.lines().any(|line| line.trim_start().starts_with('['));
         match path.extension().is_some_and(|extension| extension == "toml") {
-            true => Profile::read(word, &text),
-            false if has_section() => Ok(tuned(word, &text)),
-            false => Ok(sysctl_d(word, &text)),
+            true => Profile::read(name, &text),
+            false if has_section() => Ok(tuned(name, &text)),
+            false => Ok(sysctl_d(name, &text)),
         }
     }
 
-    /// The profile that `text` is, called `name`. Errors: it is no TOML of this form; it inherits what is not there, or itself.
+    /// The profile that `text` is, called `name`. Errors: it is no TOML of this form, or a text in it has a line end or another
+    /// control character; it inherits what is not there, or itself.
     pub fn read(name: &str, text: &str) -> Result<Profile, Error> {
         Profile::inherit(name, text, &mut Vec::new())
     }
@@ -116,6 +119,11 @@ impl Profile {
         }
         heirs.push(name.into());
         let written: Written = toml::from_str(text).map_err(|error| malformed(name, text, &error))?;
+        // In a file of sysctl.d a line end would begin a setting, and on a terminal an escape acts.
+        if let Some((key, _)) = written.texts().find(|(_, text)| text.contains(char::is_control)) {
+            let why = format!("`{key}` has a line end or another control character");
+            return Err(Error::Malformed { place: name.into(), why });
+        }
         let mut profile = Profile { name: name.into(), what: written.what, ..Profile::default() };
         for parent in &written.inherits {
             let found = BUILT_IN.iter().find(|(known, _)| known == parent);
@@ -159,7 +167,7 @@ impl Profile {
     }
 
     fn drop(&mut self, name: &str, value: &str, why: &dyn std::fmt::Display) {
-        self.dropped.push(Dropped { name: name.into(), value: value.into(), why: why.to_string() });
+        self.dropped.push(Dropped { name: shown(name), value: shown(value), why: plain(&why.to_string()) });
     }
 
     /// As a file of sysctl.d(5): what is no sysctl stays in it as a comment.
@@ -254,6 +262,20 @@ struct Wish {
     evidence: String,
 }
 
+impl Written {
+    /// All that is told of it, each text with its key.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        std::iter::once(("what", self.what.as_str())).chain(self.set.iter().flat_map(Wish::texts))
+    }
+}
+
+impl Wish {
+    fn texts(&self) -> [(&'static str, &str); 4] {
+        let risk = self.risk.as_deref().unwrap_or_default();
+        [("why", &self.why), ("source", &self.source), ("risk", risk), ("evidence", &self.evidence)]
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -275,7 +297,7 @@ fn malformed(name: &str, text: &str, error: &toml::de::Error) -> Error {
         Some(span) => format!("{name}:{}", text[..span.start.min(text.len())].matches('\n').count() + 1),
         None => name.into(),
     };
-    Error::Malformed { place, why: error.message().replace('\n', ", ") }
+    Error::Malformed { place, why: plain(&error.message().replace('\n', ", ")) }
 }
 
 #[cfg(test)]
@@ -342,6 +364,51 @@ mod tests {
             assert_eq!(setting.name(), "net.core.somaxconn");
             assert!(!profile.export().contains("core_pattern"));
         }
+    }
+
+    #[test]
+    fn a_text_of_a_profile_is_one_line_so_none_becomes_a_setting_where_it_is_exported() {
+        let evil = "x\\nkernel.core_pattern=|/tmp/evil";
+        for key in ["what", "why", "source", "risk", "evidence"] {
+            let of = |other: &str| if other == key { evil } else { "x" };
+            let mut text = format!("what = \"{}\"\n", of("what"));
+            text += "[[set]]\nknob = 'net.core.somaxconn'\nvalue = 512\n";
+            for other in ["why", "source", "risk", "evidence"] {
+                text += &format!("{other} = \"{}\"\n", of(other));
+            }
+            let error = Profile::read("x.toml", &text).expect_err(key).to_string();
+            assert_eq!(error, format!("x.toml: `{key}` has a line end or another control character"));
+        }
+        let name = format!("ringmill-profile-{}\nkernel.core_pattern=x", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, "net.core.somaxconn = 512\n").expect("a file of our own");
+        let found = Profile::find(path.to_str().expect("text"));
+        fs::remove_file(&path).expect("our own file");
+        let text = found.expect("a file of sysctl.d").export();
+        assert!(!text.lines().any(|line| line.starts_with("kernel")), "{text}");
+    }
+
+    #[test]
+    fn nothing_that_is_told_of_a_profile_acts_on_a_terminal() {
+        let text = "what = 'x'\n[[set]]\nknob = \"net.evil\\u001b[2J\"\nvalue = \"1\\u001b[2J\"\n\
+                    why = ''\nsource = ''\nevidence = ''\n";
+        for profile in [
+            Profile::read("x", text).expect("a profile"),
+            sysctl_d("x", "net.evil\u{1b}[2J = 1\u{1b}[2J\n"),
+            tuned("x", "[sysctl]\nnet.evil\u{1b}[2J = 1\u{1b}[2J\n"),
+        ] {
+            let [Dropped { name, value, why }] = &profile.dropped[..] else {
+                panic!("{:?}", profile.dropped)
+            };
+            assert_eq!((name.as_str(), value.as_str()), ("net.evil[2J...", "1[2J..."));
+            assert!(why.contains("net.evil") && !why.contains(char::is_control), "{why:?}");
+        }
+        let check = |text: &str| {
+            let error = Profile::read("x", text).expect_err(text).to_string();
+            assert!(error.contains("evil") && !error.contains(char::is_control), "{error:?}");
+        };
+        check("what = 'x'\n\"evil\\u001b[2J\" = 1\n");
+        check("what = 'x'\ninherits = [\"evil\\u001b[2J\"]\n");
     }
 
     #[test]

@@ -167,13 +167,18 @@ fn spaced(text: &str) -> String {
 }
 
 /// As much of `text` as an error needs, in one line.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let line = spaced(text);
-    let mut short: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
+    let mut short: String = plain(&line).chars().take(60).collect();
     if short.chars().count() < line.chars().count() {
         short.push_str("...");
     }
     short
+}
+
+/// `text` without what a terminal acts on, in one line.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(char::is_control, "")
 }
 
 impl fmt::Display for Value {

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tune::apply::{
-    self, ApplyError, Change, End, Fate, FateEnd, Host, Outcome, Request, Setting, Step, recover, revert_last,
+    self, ApplyError, Change, End, Fate, FateEnd, Host, Outcome, Request, Setting, Step, journal, recover,
+    revert_last,
 };
 use tune::catalogue;
 
@@ -180,9 +181,14 @@ impl Victim {
     }
 
     fn kill_dead_man(&self) {
-        let Some(id) = &self.dead_man else { return };
-        assert!(Command::new("kill").args(["-KILL", id]).status().expect("kill runs").success());
+        if let Some(id) = &self.dead_man {
+            kill(id);
+        }
     }
+}
+
+fn kill(id: &str) {
+    assert!(Command::new("kill").args(["-KILL", id]).status().expect("kill runs").success());
 }
 
 #[test]
@@ -196,6 +202,23 @@ fn a_transaction_that_is_confirmed_stays_and_can_be_taken_back_later() {
     assert!(matches!(apply::confirm(&home.host()), Err(ApplyError::NothingWaits)));
     assert!(recover(&home.host(), &mut |_| {}).expect("nothing is locked").is_none());
     let outcome = revert_last(&home.host(), &mut |_| {}).expect("it was confirmed");
+    assert!(outcome.is_clean(), "{outcome:?}");
+    home.assert_as_before("after revert");
+    assert!(matches!(revert_last(&home.host(), &mut |_| {}), Err(ApplyError::NothingWaits)));
+}
+
+#[test]
+fn one_that_is_taken_back_leaves_the_confirmed_one_before_it_to_revert() {
+    let home = Home::new();
+    let confirmed = applied(&home, &[change("net.core.somaxconn", "65535")], || {
+        apply::confirm(&home.host()).expect("it waits");
+    });
+    assert_eq!(confirmed.end, End::Confirmed);
+    let second = applied(&home, &[change("net.core.busy_poll", "50")], || {
+        apply::take_back_now(&home.host()).expect("it waits");
+    });
+    assert_eq!((second.end, home.get("net.core.somaxconn").as_str()), (End::TakenBack, "65535"));
+    let outcome = revert_last(&home.host(), &mut |_| {}).expect("the first one stands");
     assert!(outcome.is_clean(), "{outcome:?}");
     home.assert_as_before("after revert");
     assert!(matches!(revert_last(&home.host(), &mut |_| {}), Err(ApplyError::NothingWaits)));
@@ -302,9 +325,7 @@ fn where_the_dead_man_is_killed_its_parent_takes_back_at_once() {
                 id = number;
             }
             if at(&step) {
-                let killed =
-                    Command::new("kill").args(["-KILL", &id.to_string()]).status().expect("kill runs");
-                assert!(killed.success());
+                kill(&id.to_string());
             }
         };
         let outcome = apply(&home, &changes(), LONG, tell).expect("it begins");
@@ -316,6 +337,34 @@ fn where_the_dead_man_is_killed_its_parent_takes_back_at_once() {
     check(|step| matches!(step, Step::Armed(_)));
     check(|step| *step == Step::Wrote("net.core.busy_poll"));
     check(|step| *step == Step::Applied);
+}
+
+#[test]
+fn what_is_confirmed_stays_where_the_dead_man_is_killed_before_it_could_say_so() {
+    let check = |name: &str| {
+        let home = Home::new();
+        let mut id = 0;
+        let tell = &mut |step: Step<'_>| match step {
+            Step::Armed(number) => id = number,
+            Step::Applied => {
+                // As it does, up to the one system call or to the next.
+                let state = home.0.join("run/ringmill-lab");
+                let open = state.join(journal::OPEN);
+                let mut file = fs::File::options().append(true).open(&open).expect("it is there");
+                file.write_all(b"{\"step\":\"confirmed\"}\n").expect("a file of our own");
+                fs::rename(&open, state.join(name)).expect("a file of our own");
+                kill(&id.to_string());
+            }
+            _ => {}
+        };
+        let outcome = apply(&home, &changes(), LONG, tell).expect("it begins");
+        assert_eq!((outcome.end, outcome.why.as_str()), (End::Confirmed, "it was confirmed"));
+        home.assert_written();
+        assert!(revert_last(&home.host(), &mut |_| {}).expect("it stands").is_clean());
+        home.assert_as_before("after revert");
+    };
+    check(journal::OPEN);
+    check(journal::LAST);
 }
 
 #[test]
@@ -335,6 +384,37 @@ fn what_somebody_else_changed_is_left_alone_and_told_of_with_what_is_coupled() {
     assert_eq!(home.get("net.core.busy_poll"), "50");
     assert_eq!(home.get("net.ipv4.tcp_rmem"), "4096\t131072\t6291456\n");
     assert!(foreign[2].to_string().contains("foreign change, left alone: it was 4096 and is 1024"));
+}
+
+#[test]
+fn a_write_under_way_is_awaited_and_taken_back_too_and_no_other_follows() {
+    let home = Home::new();
+    let (mut announced, mut asking) = (Vec::new(), None);
+    let tell = &mut |step: Step<'_>| {
+        let Step::Announced(name) = step else { return };
+        announced.push(name.to_string());
+        if name != "net.core.busy_poll" {
+            return;
+        }
+        let host = home.host();
+        asking = Some(std::thread::spawn(move || apply::take_back_now(&host)));
+        // Until it has been heard.
+        loop {
+            match apply::confirm(&home.host()) {
+                Err(ApplyError::Refused { why }) if why == "it is being taken back" => return,
+                Err(ApplyError::Refused { .. }) => std::thread::yield_now(),
+                ended => panic!("before the write was made: {ended:?}"),
+            }
+        }
+    };
+    let outcome = apply(&home, &changes(), LONG, tell).expect("it begins");
+    assert_eq!(announced.last().map(String::as_str), Some("net.core.busy_poll"));
+    assert_eq!((outcome.end, outcome.why.as_str()), (End::TakenBack, "it was asked for"));
+    let answer = asking.expect("it came to that write").join().expect("what it was told");
+    let told = answer.expect("it was under way");
+    let fate = told.fates.iter().find(|fate| fate.name == "net.core.busy_poll").expect("it was written");
+    assert!(told.is_clean() && fate.is_back(), "{told:?}");
+    home.assert_as_before("after a write that was awaited");
 }
 
 #[test]

@@ -159,6 +159,30 @@ fn a_device_of_the_namespace_is_changed_and_the_hosts_is_not() {
 }
 
 #[test]
+fn what_waits_in_a_namespace_is_confirmed_and_taken_back_from_within_it_only() {
+    within(|host, root| {
+        let (path, changes) =
+            ("proc/sys/net/ipv4/tcp_fin_timeout", [change("net.ipv4.tcp_fin_timeout", "30")]);
+        let check = &mut || {
+            let elsewhere = thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    namespace::new_network().expect("one was made before");
+                    [apply::confirm(host), apply::take_back_now(host)]
+                });
+                other.join().expect("answers")
+            });
+            for answer in elsewhere {
+                let Err(ApplyError::WaitsElsewhere { netns }) = &answer else { panic!("{answer:?}") };
+                assert_eq!(netns.as_deref(), Some("own"));
+            }
+            Ok(())
+        };
+        assert_eq!(apply_if(host, &changes, check).end, End::Confirmed);
+        assert_eq!(root.read(path).expect("every kernel has it"), "30\n");
+    });
+}
+
+#[test]
 fn a_journal_of_a_namespace_whose_name_is_gone_blocks_until_a_recover_from_anywhere() {
     within(|host, _| {
         let head = Head {

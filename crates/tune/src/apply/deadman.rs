@@ -5,9 +5,11 @@
 //! armed ------------------> armed ---------> time is up, the parent is gone, or somebody asks: everything is taken back
 //! ```
 //!
-//! As long as it lives it alone ends a transaction, so that no two processes write at once. It has its parent's network namespace,
-//! a process group of its own (Ctrl-C does not reach it), and the host's lock as its standard output: who waits for the
-//! lock waits for it too. Writes nothing but old values. Where it is killed, its parent takes back; where both are, `recover` does.
+//! As long as it lives it alone ends a transaction, so that no two processes write at once: while a write of its parent's is
+//! under way it waits until the parent has said what that did, or is gone. It has its parent's network namespace, a process
+//! group of its own (Ctrl-C does not reach it), and the host's lock as its standard output: who waits for the lock waits for
+//! it too. Writes nothing but old values, and obeys no signal. Where it is killed, its parent takes back; where both are,
+//! `recover` does.
 
 use std::fs::File;
 use std::io;
@@ -19,10 +21,11 @@ use std::time::Duration;
 
 use linux::clock::Clock;
 use linux::poll::{Interest, PollSet};
+use linux::signal::{Signal, Signals};
 use linux::tree::Tree;
 
 use super::journal::{self, Journal, Log, Record};
-use super::parley::{Ask, Order, Parley, Say};
+use super::parley::{Ask, Order, Parley, Say, Visit};
 use super::revert::take_back;
 use super::setting::Lookup;
 use super::{ApplyError, End, Host, Outcome, state};
@@ -67,7 +70,7 @@ impl DeadMan {
         match self.parley.ask(&Ask::Note(record.clone())) {
             Some(Say::Noted) => Ok(()),
             Some(Say::Ended(outcome)) => Err(Some(outcome)),
-            Some(Say::Refused { .. }) | None => Err(None),
+            Some(Say::Refused { .. } | Say::Elsewhere { .. }) | None => Err(None),
         }
     }
 
@@ -92,17 +95,17 @@ impl DeadMan {
     }
 }
 
-/// Lets the transaction that waits stay. Errors: `NothingWaits`, `Refused` where it is not applied yet, `State`.
+/// Lets the transaction that waits stay. Errors: `NothingWaits`, `WaitsElsewhere`, `Refused` where it is not applied yet, `State`.
 pub fn confirm(host: &Host) -> Result<Outcome, ApplyError> {
-    ask(host, &Ask::Confirm)
+    ask(host, Ask::Confirm)
 }
 
-/// Has the transaction that is under way taken back at once. Errors: `NothingWaits`, `State`.
+/// Has the transaction that is under way taken back at once. Errors: `NothingWaits`, `WaitsElsewhere`, `State`.
 pub fn take_back_now(host: &Host) -> Result<Outcome, ApplyError> {
-    ask(host, &Ask::TakeBack { why: "it was asked for".into() })
+    ask(host, Ask::TakeBack { why: "it was asked for".into() })
 }
 
-fn ask(host: &Host, question: &Ask) -> Result<Outcome, ApplyError> {
+fn ask(host: &Host, question: Ask) -> Result<Outcome, ApplyError> {
     let root = host.root().map_err(ApplyError::state("open the root"))?;
     let state = state::directory(&root)?;
     let stream = match UnixStream::connect(control(&state)) {
@@ -111,17 +114,20 @@ fn ask(host: &Host, question: &Ask) -> Result<Outcome, ApplyError> {
         }
         other => other.map_err(ApplyError::state("reach the transaction that waits"))?,
     };
-    match Parley::of(stream).ask(question) {
+    match Parley::of(stream).ask(&Visit { namespace: state::namespace(host), question }) {
         Some(Say::Ended(outcome)) => Ok(outcome),
         Some(Say::Refused { why }) => Err(ApplyError::Refused { why }),
+        Some(Say::Elsewhere { netns }) => Err(ApplyError::WaitsElsewhere { netns }),
         Some(Say::Noted) | None => Err(ApplyError::NothingWaits),
     }
 }
 
 /// What the dead-man's process does: waits on its standard input for an order, watches, and ends the transaction.
 ///
-/// Errors: its standard input is nobody who gives an order.
+/// Blocks the signals that ask a process to end, for good. Errors: its standard input is nobody who gives an order.
 pub fn stand_by(knobs: Lookup) -> io::Result<()> {
+    // systemd ends a service or a login by a signal to every process of it, its parent too: then somebody has to take back.
+    Signals::block([Signal::Interrupt, Signal::Terminate, Signal::Hangup]).map_err(io::Error::other)?;
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut parent = Parley::of(UnixStream::from(stdin));
     let Some(Ask::Watch(order)) = parent.hear()? else { return Ok(()) };
@@ -144,6 +150,10 @@ struct Watch {
     log: Log,
     control: UnixListener,
     deadline_ns: u64,
+    /// Why all is to be taken back, once the write that is under way has come to an end.
+    due: Option<String>,
+    /// Who has asked for that, and is told when it is done.
+    visitors: Vec<Parley>,
 }
 
 /// What happens to a watch.
@@ -166,13 +176,14 @@ impl Watch {
         let control = UnixListener::bind(control(&state))?;
         control.set_nonblocking(true)?;
         let journal = Journal::again(&state)?;
-        Ok(Watch { root, knobs, state, journal, log, control, deadline_ns })
+        let (due, visitors) = (None, Vec::new());
+        Ok(Watch { root, knobs, state, journal, log, control, deadline_ns, due, visitors })
     }
 
     fn run(&mut self, parent: &mut Parley) {
         loop {
             let ended = match self.wait(parent) {
-                Event::TimeUp => Some(self.take_back("it was not confirmed in time")),
+                Event::TimeUp => self.take_back_once_written("it was not confirmed in time"),
                 Event::Parent => match parent.hear::<Ask>() {
                     Ok(Some(question)) => self.answer(parent, question),
                     Ok(None) | Err(_) => Some(self.take_back("the process that applied it is gone")),
@@ -181,6 +192,9 @@ impl Watch {
             };
             if let Some(outcome) = ended {
                 let _ = self.state.remove(CONTROL);
+                for visitor in &mut self.visitors {
+                    let _ = visitor.say(&Say::Ended(outcome.clone()));
+                }
                 // The parent may be gone, and may be asking something: it takes this as the answer.
                 let _ = parent.say(&Say::Ended(outcome));
                 return;
@@ -196,12 +210,13 @@ impl Watch {
         set.set(&self.control, read, 1);
         loop {
             let left_ns = self.deadline_ns.saturating_sub(Clock::now_ns());
-            if left_ns == 0 {
+            let timeout_ns = self.due.is_none().then_some(left_ns);
+            if timeout_ns == Some(0) {
                 return Event::TimeUp;
             }
             let mut events = Vec::new();
             // A wait that fails ends at the deadline all the same.
-            let _ = set.wait(Some(left_ns), &mut events);
+            let _ = set.wait(timeout_ns, &mut events);
             match events.iter().map(|event| event.token).min() {
                 Some(0) => return Event::Parent,
                 Some(_) => return Event::Visitor,
@@ -217,18 +232,29 @@ impl Watch {
         stream.set_read_timeout(Some(VISIT_MAX)).ok()?;
         stream.set_write_timeout(Some(VISIT_MAX)).ok()?;
         let mut visitor = Parley::of(stream);
-        let question = visitor.hear::<Ask>().ok()??;
-        let ended = self.answer(&mut visitor, question)?;
-        let _ = visitor.say(&Say::Ended(ended.clone()));
-        Some(ended)
+        let Visit { namespace, question } = visitor.hear().ok()??;
+        if let Some(head) = self.log.head.as_ref().filter(|head| head.namespace != namespace) {
+            let _ = visitor.say(&Say::Elsewhere { netns: head.netns.clone() });
+            return None;
+        }
+        let ended = match question {
+            Ask::TakeBack { why } => self.take_back_once_written(&why),
+            question => Some(self.answer(&mut visitor, question)?),
+        };
+        self.visitors.push(visitor);
+        ended
     }
 
     fn answer(&mut self, asker: &mut Parley, question: Ask) -> Option<Outcome> {
         let answer = match question {
             Ask::Note(record) => {
                 self.log.note(&record);
-                Say::Noted
+                match self.due.take_if(|_| self.log.in_flight.is_none()) {
+                    Some(why) => return Some(self.take_back(&why)),
+                    None => Say::Noted,
+                }
             }
+            Ask::Confirm if self.due.is_some() => Say::Refused { why: "it is being taken back".into() },
             Ask::Confirm if self.log.is_applied => return Some(self.confirm()),
             Ask::Confirm => Say::Refused { why: "it is not applied yet".into() },
             Ask::TakeBack { why } => return Some(self.take_back(&why)),
@@ -240,10 +266,21 @@ impl Watch {
 
     fn confirm(&mut self) -> Outcome {
         // Where the disk does not say that it stays, it does not: a recover would take it back.
-        match self.journal.add(&[Record::Confirmed]).and_then(|()| journal::close(&self.state)) {
-            Ok(()) => Outcome { end: End::Confirmed, why: "it was confirmed".into(), fates: Vec::new() },
+        let added = self.journal.add(&[Record::Confirmed]);
+        match added.and_then(|()| journal::close(&self.state, journal::LAST)) {
+            Ok(()) => Outcome::confirmed(),
             Err(error) => self.take_back(&format!("the journal cannot be closed: {error}")),
         }
+    }
+
+    /// At once, or when the parent has noted what its write did: one that the kernel took later would stay, and nobody be left
+    /// to take it back.
+    fn take_back_once_written(&mut self, why: &str) -> Option<Outcome> {
+        if self.log.in_flight.is_none() {
+            return Some(self.take_back(why));
+        }
+        self.due = Some(why.into());
+        None
     }
 
     fn take_back(&mut self, why: &str) -> Outcome {

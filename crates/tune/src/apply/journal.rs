@@ -7,7 +7,8 @@
 //! reads     name text         what the setting reads after it, and each that is coupled with it
 //! wrote                       there are no more of them
 //! applied                     all is written and checked, and waits to be confirmed
-//! confirmed | taken_back      the end; the file is then renamed to `last.jsonl`
+//! confirmed                   the end; the file is then renamed to `last.jsonl`, which can be taken back later
+//! taken_back                  the end; it is then renamed to `taken-back.jsonl`, so that the one that stands keeps its name
 //! reverting                   what was confirmed is being taken back: unfinished again
 //! ```
 //!
@@ -16,7 +17,7 @@
 //! would have announced has not been done.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use linux::tree::{Links, Tree};
 use serde::{Deserialize, Serialize};
@@ -171,9 +172,30 @@ impl Journal {
         Ok(Journal { file: state.create(OPEN, 0o600)? })
     }
 
-    /// Opens the one that is there, to add to it. Errors: as of openat2(2).
+    /// Opens the one that is there, to add to it. Errors: as of openat2(2), read(2) and ftruncate(2).
     pub fn again(state: &Tree) -> io::Result<Journal> {
-        Ok(Journal { file: state.append(OPEN, 0o600)? })
+        let mut journal = Journal { file: state.append(OPEN, 0o600)? };
+        journal.whole()?;
+        Ok(journal)
+    }
+
+    /// What it says by now, whoever has added to it and is gone, and whatever its name has become. Errors: as of
+    /// [`again`](Journal::again) and [`Log::parse`].
+    pub fn log(&mut self) -> io::Result<Log> {
+        parse(&self.whole()?)
+    }
+
+    /// Its whole lines. What is behind them is cut off: whatever is added would be one line with it.
+    fn whole(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        if whole < bytes.len() {
+            self.file.set_len(whole as u64)?;
+            bytes.truncate(whole);
+        }
+        Ok(bytes)
     }
 
     /// Adds records, and waits until they are on disk. Errors: as of write(2) and fsync(2).
@@ -194,22 +216,29 @@ pub fn read(state: &Tree, name: &str) -> io::Result<Option<Log>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    // A text may be cut in the middle of a character, in the line that is not whole.
-    Log::parse(&String::from_utf8_lossy(&bytes)).map(Some)
+    parse(&bytes).map(Some)
 }
 
-/// The transaction is over: its journal becomes the last one. Errors: as of renameat(2) and fsync(2); `NotFound` where somebody
-/// has done so already.
-pub fn close(state: &Tree) -> io::Result<()> {
-    state.rename(OPEN, LAST)?;
+/// A text may be cut in the middle of a character, in the line that is not whole.
+fn parse(bytes: &[u8]) -> io::Result<Log> {
+    Log::parse(&String::from_utf8_lossy(bytes))
+}
+
+/// The transaction is over: its journal becomes [`LAST`] or [`TAKEN_BACK`]. Errors: as of renameat(2) and fsync(2); `NotFound` where
+/// somebody has done so already.
+pub fn close(state: &Tree, name: &str) -> io::Result<()> {
+    state.rename(OPEN, name)?;
     state.sync()
 }
 
 /// The journal of a transaction that has not ended.
 pub const OPEN: &str = "journal.jsonl";
 
-/// The journal of the last one that has.
+/// The journal of the last one that was confirmed, and stands.
 pub const LAST: &str = "last.jsonl";
+
+/// The journal of the last one that was taken back, or whose boot is over: for a person to read.
+pub const TAKEN_BACK: &str = "taken-back.jsonl";
 
 /// Of one format, which a program of another must not guess at.
 pub const VERSION: u32 = 1;
@@ -251,6 +280,24 @@ mod tests {
         assert_eq!(log.kept[0].before, "4096\t131072\t6291456\n");
         assert_eq!(log.kept[0].ours, ["1 2 3", "1\t2\t3\n"]);
         assert!(log.is_applied && log.is_confirmed && !log.is_taken_back);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_does_not_swallow_the_next() {
+        let home = std::env::temp_dir().join(format!("ringmill-journal-{}", std::process::id()));
+        std::fs::create_dir_all(&home).expect("a directory of our own");
+        let state = Tree::open(&home).expect("it was made");
+        let (text, end) = (lines(&records()), Record::TakenBack { why: "w".into(), fates: Vec::new() });
+        for cut in [3, text.len() / 2, text.len() - 1, text.len()] {
+            std::fs::write(home.join(OPEN), &text[..cut]).expect("a file of our own");
+            let mut expected = Log::parse(&text[..cut]).expect("a cut is no damage");
+            let mut journal = Journal::again(&state).expect("it is there");
+            assert_eq!(journal.log().expect("a cut is no damage"), expected, "{cut}");
+            journal.add(std::slice::from_ref(&end)).expect("it can be written");
+            expected.note(&end);
+            assert_eq!(read(&state, OPEN).expect("no damage"), Some(expected), "{cut}");
+        }
+        std::fs::remove_dir_all(home).expect("our own directory");
     }
 
     #[test]

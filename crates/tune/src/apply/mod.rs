@@ -76,6 +76,11 @@ pub enum End {
 }
 
 impl Outcome {
+    /// Everything stays.
+    fn confirmed() -> Outcome {
+        Outcome { end: End::Confirmed, why: "it was confirmed".into(), fates: Vec::new() }
+    }
+
     /// Whether every setting is as somebody wished: as written, or as before.
     pub fn is_clean(&self) -> bool {
         self.fates.iter().all(Fate::is_back)
@@ -159,6 +164,12 @@ pub enum ApplyError {
     /// No transaction waits to be confirmed or taken back.
     #[error("no transaction waits")]
     NothingWaits,
+    /// The one that waits is in another namespace than the calling thread.
+    #[error("the transaction that waits is in {}", namespace_of(.netns))]
+    WaitsElsewhere {
+        /// Its name; none for the host.
+        netns: Option<String>,
+    },
     /// The one that waits did not do what it was asked.
     #[error("the transaction goes on: {why}")]
     Refused {
@@ -186,6 +197,12 @@ impl ApplyError {
             }
             ApplyError::Unfinished { netns } | ApplyError::OtherNamespace { netns } => {
                 Some(format!("`ringmill-lab recover{}`", within(netns)))
+            }
+            ApplyError::WaitsElsewhere { netns: Some(name) } => {
+                Some(format!("the same with `--netns {name}`, if that one is meant"))
+            }
+            ApplyError::WaitsElsewhere { netns: None } => {
+                Some("the same without `--netns`, if that one is meant".into())
             }
             ApplyError::Leaks { .. } => Some("it without `--netns`, with `--host`".into()),
             ApplyError::HostWide { .. } => Some("`--host`, if that is meant".into()),

@@ -30,6 +30,14 @@ pub(super) enum Ask {
     Confirm,
 }
 
+/// What somebody else than its parent asks the dead-man.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Visit {
+    /// The network namespace of who asks, as the kernel names it.
+    pub(super) namespace: String,
+    pub(super) question: Ask,
+}
+
 /// What the dead-man has to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
@@ -51,6 +59,11 @@ pub(super) enum Say {
     Refused {
         /// Why.
         why: String,
+    },
+    /// The watch goes on, in another network namespace than the asker's.
+    Elsewhere {
+        /// Its name; none for the host.
+        netns: Option<String>,
     },
     /// The transaction has ended. The last answer.
     Ended(Outcome),
@@ -97,7 +110,7 @@ impl Parley {
     }
 
     /// Asks, and waits for the answer; `None` where the other side is gone.
-    pub(super) fn ask(&mut self, question: &Ask) -> Option<Say> {
+    pub(super) fn ask<T: Serialize>(&mut self, question: &T) -> Option<Say> {
         self.say(question).ok()?;
         self.hear().ok().flatten()
     }

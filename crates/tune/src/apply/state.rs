@@ -47,7 +47,9 @@ impl State {
             return Ok(Some(log));
         }
         // Its end was written and its name not yet changed, or the machine was started again.
-        journal::close(&self.tree).map_err(ApplyError::state("close the journal"))?;
+        let stands = is_of_this_boot && !log.is_taken_back;
+        let name = if stands { journal::LAST } else { journal::TAKEN_BACK };
+        journal::close(&self.tree, name).map_err(ApplyError::state("close the journal"))?;
         Ok(None)
     }
 }
@@ -117,7 +119,7 @@ pub(super) fn end(
         return state.remove(journal::OPEN);
     }
     journal.add(&[Record::TakenBack { why: why.into(), fates: fates.to_vec() }])?;
-    journal::close(state)
+    journal::close(state, journal::TAKEN_BACK)
 }
 
 /// The first line of a new journal.
@@ -152,7 +154,7 @@ fn is_gone(log: &Log, host: &Host) -> bool {
 }
 
 /// A tree of files has no namespaces: it is the same from each.
-fn namespace(host: &Host) -> String {
+pub(super) fn namespace(host: &Host) -> String {
     match host.tree {
         Some(_) => "tree".into(),
         None => linux::namespace::network().unwrap_or_default(),

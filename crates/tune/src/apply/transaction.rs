@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::deadman::DeadMan;
-use super::journal::{Journal, Log, Record};
+use super::journal::{self, Journal, Log, Record};
 use super::parley::Order;
 use super::revert::take_back;
 use super::setting::{Change, Setting};
@@ -73,7 +73,7 @@ pub fn apply(
 
 /// Nothing was written yet, so nothing needs a journal.
 fn abandon(state: &State, what: &'static str, error: io::Error) -> ApplyError {
-    let _ = state.tree.remove(super::journal::OPEN);
+    let _ = state.tree.remove(journal::OPEN);
     ApplyError::State { what, error }
 }
 
@@ -208,6 +208,11 @@ impl Run<'_> {
 
     /// Where the dead-man is gone.
     fn take_back(mut self, why: &str, tell: &mut dyn FnMut(Step<'_>)) -> Outcome {
+        // It may have been told to let everything stay, and been killed before it could say so.
+        if self.journal.log().is_ok_and(|log| log.is_confirmed && !log.is_taken_back) {
+            let _ = journal::close(&self.state.tree, journal::LAST);
+            return Outcome::confirmed();
+        }
         let fates = take_back(&self.log, self.root, self.host.knobs, tell);
         // The dead-man may have closed it already. What cannot be closed blocks the next one, and recover finds all back.
         let _ = state::end(&mut self.journal, &self.state.tree, &self.log, why, &fates);

@@ -103,13 +103,12 @@ pub(super) const KNOBS: &[Knob] = &[
         name: "device.irq_affinity",
         path: "proc/irq/*/smp_affinity_list",
         kind: Kind::Text,
-        scope: Scope::Device,
         what: "CPUs that take an interrupt, as 0-3,8",
         inert: "For managed interrupts, whose file refuses it, and while irqbalance runs, which changes it back.",
         risk: "A device whose interrupts all come to one core is as fast as that core",
         danger: Danger::Medium,
         source: "Documentation/core-api/irq/irq-affinity.rst",
-        ..SYSCTL
+        ..HOST
     },
     Knob {
         name: "cpu.governor",

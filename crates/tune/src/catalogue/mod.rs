@@ -95,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn only_what_a_namespace_shows_of_its_own_devices_is_of_a_device() {
+        for knob in all().filter(|knob| knob.scope == Scope::Device) {
+            // Every other file is the same one from each namespace.
+            assert!(knob.path.starts_with("sys/class/net/"), "{}: {}", knob.name, knob.path);
+        }
+    }
+
+    #[test]
     fn every_default_is_a_value_of_its_kind() {
         for knob in all() {
             if let Some(text) = knob.default {
