@@ -10,7 +10,8 @@ use std::time::Duration;
 use linux::machine::Counters;
 use linux::{cpu, loopback, namespace};
 use stats::experiment::Run;
-use stats::outcome::{Environment, Outcome, State, Verdict};
+use stats::outcome::{Environment, Outcome, State};
+use stats::verdict::{Finding, findings};
 
 use super::arm::{ArmPlan, Set};
 use super::load::printed;
@@ -112,7 +113,7 @@ fn native(
 
 /// What a result of the generator says, with what the server's process spent meanwhile.
 fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
-    let excluded = spoilt(&outcome.verdict, metric).map(str::to_owned);
+    let excluded = spoilt(&findings(outcome), metric).map(str::to_owned);
     let mut run = Run { excluded, ..Run::default() };
     run.put("failed_requests", outcome.errors.sum() as f64);
     run.put("requests_per_s", outcome.rate.achieved_per_s);
@@ -141,15 +142,16 @@ fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
     run
 }
 
-/// Why the generator itself calls a run invalid, if it does so for what the generator did, or for want of what the metric is made of.
-/// Requests that failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
-fn spoilt<'a>(verdict: &'a Verdict, metric: &str) -> Option<&'a str> {
+/// Why a run is invalid by the generator's own rules, if it is so for what the generator did, or for want of what the metric is made of.
+/// The judge of that must call it invalid itself: a reservation beside errors that spoil the run is no reason to leave it out. Requests that
+/// failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
+fn spoilt<'a>(findings: &'a [Finding], metric: &str) -> Option<&'a str> {
     let is_quantile = metric.ends_with("_ns") && !metric.starts_with("cpu");
     let judges: &[&str] =
         if is_quantile { &["send_lag:", "answers:", "samples:"] } else { &["send_lag:", "answers:"] };
-    let is_its_own = |reason: &&String| judges.iter().any(|judge| reason.starts_with(judge));
-    let reason = verdict.reasons.iter().find(is_its_own).map(String::as_str);
-    reason.filter(|_| verdict.state == State::Invalid)
+    let is_its_own = |finding: &&Finding| judges.iter().any(|judge| finding.reason.starts_with(judge));
+    let mut invalid = findings.iter().filter(|finding| finding.state == State::Invalid);
+    invalid.find(is_its_own).map(|finding| finding.reason.as_str())
 }
 
 /// The user's program, whose figure is found by its path in what it printed: `rate.achieved_per_s`.
@@ -242,17 +244,24 @@ mod tests {
 
     #[test]
     fn a_run_is_excluded_for_what_its_generator_did_and_not_for_what_the_setting_did_to_the_server() {
-        let check = |state: State, reason: &str, metric: &str, expected: bool| {
-            let verdict = Verdict { state, reasons: vec![reason.to_owned()] };
-            assert_eq!(spoilt(&verdict, metric).is_some(), expected, "{reason} {metric}");
+        let check = |found: &[(State, &str)], metric: &str, expected: bool| {
+            let finding = |&(state, reason): &(State, &str)| Finding { state, reason: reason.into() };
+            let found: Vec<Finding> = found.iter().map(finding).collect();
+            assert_eq!(spoilt(&found, metric).is_some(), expected, "{found:?} {metric}");
         };
-        check(State::Invalid, "send_lag: p99 is 3 ms", "requests_per_s", true);
-        check(State::Degraded, "send_lag: p99 is 30 us", "requests_per_s", false);
-        check(State::Invalid, "errors: 12 % failed", "requests_per_s", false);
-        check(State::Invalid, "rate: 50 % of it", "p99_ns", false);
-        check(State::Invalid, "samples: 25 carry no quantile", "received_bytes_per_s", false);
-        check(State::Invalid, "samples: 25 carry no quantile", "cpu_ns_per_request", false);
-        check(State::Invalid, "samples: 25 carry no quantile", "p99_ns", true);
+        let lagged = (State::Invalid, "send_lag: p99 is 3 ms");
+        let lags = (State::Degraded, "send_lag: p99 is 30 us");
+        let failed = (State::Invalid, "errors: 12 % failed");
+        let few = (State::Invalid, "samples: 25 carry no quantile");
+        check(&[lagged], "requests_per_s", true);
+        check(&[lags], "requests_per_s", false);
+        check(&[failed], "requests_per_s", false);
+        check(&[lags, failed], "requests_per_s", false);
+        check(&[lagged, failed], "requests_per_s", true);
+        check(&[(State::Invalid, "rate: 50 % of it")], "p99_ns", false);
+        check(&[few], "received_bytes_per_s", false);
+        check(&[few], "cpu_ns_per_request", false);
+        check(&[few], "p99_ns", true);
     }
 
     #[test]
