@@ -58,3 +58,35 @@ fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_i
     assert!(said(&found).contains("do not give what the file says"), "{}", said(&found));
     fs::remove_dir_all(&home).ok();
 }
+
+#[test]
+fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_trial() {
+    let home = std::env::temp_dir().join(format!("ringmill-lab-prove-{}", std::process::id()));
+    fs::create_dir_all(&home).expect("a directory of our own");
+    let profile = home.join("p.conf");
+    let lines = "net.ipv4.tcp_congestion_control=nosuch\nnet.core.somaxconn=8\nkernel.core_pattern=core\n";
+    fs::write(&profile, lines).expect("our own");
+    let words = ["prove", profile.to_str().expect("text"), "--workload", "command:/bin/echo {\"cost\":7}"];
+    let how = ["--figure", "cost", "--duration", "1ms", "--warmup", "1ms", "--budget", "5m", "--json"];
+    let output = lab(&[&words[..], &how].concat());
+    fs::remove_dir_all(&home).ok();
+    if said(&output).contains("CAP_SYS_ADMIN") {
+        return eprintln!("not tested: {}", said(&output));
+    }
+    // 3 where somebody else uses this machine.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(told["arms"][2]["spec"], "net.core.somaxconn=8");
+    let knobs = told["knobs"].as_array().expect("a list");
+    let text = |knob: &serde_json::Value, key: &str| knob[key].as_str().unwrap_or_default().to_owned();
+    let verdicts: Vec<_> = knobs.iter().map(|knob| (text(knob, "name"), text(knob, "verdict"))).collect();
+    let expected = [
+        ("net.ipv4.tcp_congestion_control", "not testable here"),
+        ("net.core.somaxconn", "equivalent"),
+        ("kernel.core_pattern", "not testable here"),
+    ];
+    assert_eq!(verdicts, expected.map(|(name, verdict)| (name.to_owned(), verdict.to_owned())));
+    let [refused, unknown] = [0, 2].map(|at| text(&knobs[at], "reason"));
+    assert!(refused.contains("tcp_congestion_control=nosuch: "), "{refused}");
+    assert!(unknown.contains("no knob of the catalogue"), "{unknown}");
+}

@@ -37,7 +37,7 @@ pub(super) fn one(
     seed: u64,
     is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Made, String> {
-    let inside = || {
+    apart(|| {
         fresh(&arm.settings)?;
         let before = Weather::now();
         let mut made = match &workload.kind {
@@ -46,8 +46,25 @@ pub(super) fn one(
         }?;
         (made.run.steal_share, made.run.pressure_share) = Weather::now().since(&before);
         Ok(made)
-    };
-    std::thread::scope(|scope| scope.spawn(inside).join()).expect("a run says what it met instead of a panic")
+    })
+}
+
+/// Whether this machine takes the settings of `arm`, and its server the flags: tried, and all of it gone. Errors: what refuses them, in a
+/// sentence without its end.
+pub(super) fn takes(place: &Place, kind: &Kind, arm: &ArmPlan) -> Result<(), String> {
+    apart(|| {
+        fresh(&arm.settings)?;
+        match kind.scheme() {
+            _ if arm.flags.is_empty() => Ok(()),
+            None => Err("it is a flag of the server, and a command brings its own".into()),
+            Some(scheme) => Server::start(place, scheme, &arm.flags).map(drop),
+        }
+    })
+}
+
+/// What `act` returns, in a thread of its own.
+fn apart<T: Send>(act: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    std::thread::scope(|scope| scope.spawn(act).join()).expect("a run says what it met instead of a panic")
 }
 
 /// Takes the calling thread into a new namespace with these settings.
@@ -57,12 +74,14 @@ fn fresh(settings: &[Set]) -> Result<(), String> {
     loopback::lift().map_err(met("lift the loopback device"))?;
     let root = Root::namespace().map_err(met("a sysfs of its own"))?;
     for Set { knob, value } in settings {
-        let met = |why: std::io::Error| match why.kind() {
+        let met = |why: std::io::Error| format!("{}={value}: {why}", knob.name);
+        // Looked at first: a write may find nothing too, such as a congestion control that is no module of this kernel.
+        root.read(knob.path).map_err(|why| match why.kind() {
             std::io::ErrorKind::NotFound => {
                 format!("{}: this kernel shows it in no namespace but the first", knob.name)
             }
-            _ => format!("{}={value}: {why}", knob.name),
-        };
+            _ => met(why),
+        })?;
         root.write(knob.path, &value.to_string()).map_err(met)?;
         let text = root.read(knob.path).map_err(met)?;
         if Value::read(knob.kind, &text).as_ref() != Ok(value) {
@@ -234,6 +253,29 @@ const COUNTERS: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is not made says so")]
+    fn what_this_machine_refuses_is_found_without_a_run() {
+        let place = Place {
+            server: "/nowhere/ringmill".into(),
+            load: "/nowhere/ringmill-load".into(),
+            cores_server: linux::cpu::allowed().expect("a thread runs somewhere"),
+            cores_load: Vec::new(),
+        };
+        let command = Kind::Command(vec!["/bin/true".into()]);
+        let taken = |kind: &Kind, spec: &str| takes(&place, kind, &ArmPlan::parse(spec).expect("settings"));
+        if let Err(why) = taken(&command, "") {
+            return eprintln!("not tested: {why}");
+        }
+        let refused = |kind: &Kind, spec: &str| taken(kind, spec).expect_err(spec);
+        assert_eq!(taken(&command, "net.core.somaxconn=8"), Ok(()));
+        let unknown = "net.ipv4.tcp_congestion_control=nosuch";
+        let why = refused(&command, unknown);
+        assert!(why.starts_with(&format!("{unknown}: ")) && why.contains("os error"), "{why}");
+        assert!(refused(&command, "ringmill:--spin-us 1").contains("a command brings its own"));
+        assert!(refused(&Kind::Http, "ringmill:--spin-us 1").contains("/nowhere/ringmill"));
+    }
 
     #[test]
     fn stolen_time_is_the_eighth_field_of_all_cores() {
