@@ -7,7 +7,7 @@ use clap::Args;
 use linux::clock::Clock;
 use linux::console::Failure;
 use stats::text::{parse_duration, parse_rate};
-use tune::experiment::{ArmError, ArmPlan, CourseError, Kind, Place, Workload};
+use tune::experiment::{ArmError, ArmPlan, CourseError, Kind, Place, Workload, is_time_of_answers};
 
 /// One paired experiment: arm B against arm A, with A again as its own control. Runs in namespaces of its own; takes root.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(crate) struct How {
     /// http, echo, connect, bulk, or `command:PROGRAM ARGUMENTS`, which prints JSON
     #[arg(long, value_name = "WHAT", default_value = "http", value_parser = str::parse::<Kind>)]
     pub(crate) workload: Kind,
-    /// The one figure that decides: requests_per_s, cpu_ns_per_request, p99_ns, ..; of a command, its path in the JSON
+    /// The one figure that decides: requests_per_s, cpu_ns_per_request, with --rate p99_ns, ..; of a command, its path in the JSON
     #[arg(long, visible_alias = "metric", value_name = "NAME")]
     pub(crate) figure: Option<String>,
     /// Arrivals a second, for response times at a fixed rate; without it the load is as fast as the answers
@@ -97,7 +97,8 @@ pub(crate) struct Reanalyse {
     pub(crate) result: PathBuf,
 }
 
-/// What `how` means here. The arms are the default, and the family is one. Errors: a command without a figure; what the machine refused.
+/// What `how` means here. The arms are the default, and the family is one. Errors: a command without a figure; times of
+/// answers without a rate; what the machine refused.
 pub(crate) fn plan(how: &How, budget: Duration) -> Result<tune::experiment::Plan, Failure> {
     let usual = Place::usual().map_err(|why| Failure::runtime(format!("programs and cores: {why}")))?;
     let place = Place {
@@ -110,6 +111,12 @@ pub(crate) fn plan(how: &How, budget: Duration) -> Result<tune::experiment::Plan
             Failure::usage("a command has no figure of its own").cure("`--figure rate.achieved_per_s`")
         })?;
     let kind = how.workload.clone();
+    let is_closed = how.rate.is_none() && kind.scheme().is_some();
+    if is_closed && is_time_of_answers(&metric) {
+        let why = "a load without one sends nothing while it waits for a slow answer";
+        return Err(Failure::usage(format!("{metric} takes a rate: {why}"))
+            .cure("`--rate 10k`, which the server must be able to keep up with"));
+    }
     Ok(tune::experiment::Plan {
         place,
         workload: Workload { kind, duration: how.duration, warmup: how.warmup, rate_per_s: how.rate, metric },

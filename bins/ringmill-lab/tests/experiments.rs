@@ -26,6 +26,8 @@ fn what_cannot_be_meant_is_one_line_and_a_cure_and_exit_code_2() {
     check(&["ab", "--b", "vm.swappiness=1"], "of the whole host", "explain vm.swappiness");
     check(&["ab", "--b", "net.core.somaxconn=8", "--budget", "9s"], "the first look is after 8", "--budget");
     check(&["ab", "--b", "net.core.somaxconn=8", "--workload", "command:x"], "no figure", "--figure");
+    check(&["ab", "--b", "net.core.somaxconn=8", "--figure", "p99_ns"], "p99_ns takes a rate", "--rate 10k");
+    check(&["prove", "classic", "--figure", "connect_p99_ns"], "connect_p99_ns takes a rate", "--rate 10k");
     check(&["ab", "--b", "net.core.somaxconn=8", "--html", "/nowhere/x"], "no such directory", "a file");
     check(&["prove", "nothing-of-the-kind"], "is no profile", "classic");
     check(&["reanalyse", "/proc/version"], "this is no JSON", "ab --json FILE");

@@ -17,7 +17,7 @@ use super::arm::{ArmPlan, Set};
 use super::load::printed;
 use super::place::Place;
 use super::server::Server;
-use super::workload::{Kind, Workload};
+use super::workload::{Kind, Workload, is_time_of_answers};
 use crate::root::Root;
 use crate::value::Value;
 
@@ -165,9 +165,10 @@ fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
 /// The judge of that must call it invalid itself: a reservation beside errors that spoil the run is no reason to leave it out. Requests that
 /// failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
 fn spoilt<'a>(findings: &'a [Finding], metric: &str) -> Option<&'a str> {
-    let is_quantile = metric.ends_with("_ns") && !metric.starts_with("cpu");
-    let judges: &[&str] =
-        if is_quantile { &["send_lag:", "answers:", "samples:"] } else { &["send_lag:", "answers:"] };
+    let judges: &[&str] = match is_time_of_answers(metric) {
+        true => &["send_lag:", "answers:", "samples:"],
+        false => &["send_lag:", "answers:"],
+    };
     let is_its_own = |finding: &&Finding| judges.iter().any(|judge| finding.reason.starts_with(judge));
     let mut invalid = findings.iter().filter(|finding| finding.state == State::Invalid);
     invalid.find(is_its_own).map(|finding| finding.reason.as_str())

@@ -66,7 +66,7 @@ impl Kind {
     }
 
     /// The scheme of the server; `None` for a command, which brings its own.
-    pub(super) fn scheme(&self) -> Option<&'static str> {
+    pub fn scheme(&self) -> Option<&'static str> {
         match self {
             Kind::Echo => Some("echo"),
             Kind::Http | Kind::Connect | Kind::Bulk => Some("http"),
@@ -89,6 +89,12 @@ impl Kind {
 /// Which way of a figure is good, by its name: a rate is better where it is higher, time and cost where they are lower.
 pub fn better(metric: &str) -> Better {
     if metric.ends_with("_per_s") { Better::Higher } else { Better::Lower }
+}
+
+/// Whether a figure of the generator's is made of the times that answers and connects took. It says what a client feels at a fixed rate
+/// only: a load that waits for a slow answer sends nothing meanwhile, and so has few of them.
+pub fn is_time_of_answers(metric: &str) -> bool {
+    metric.ends_with("_ns") && !metric.starts_with("cpu")
 }
 
 impl fmt::Display for Workload {
@@ -130,6 +136,13 @@ mod tests {
             [of("requests_per_s"), of("cpu_ns_per_request"), of("p99_ns")],
             [Better::Higher, Better::Lower, Better::Lower]
         );
+    }
+
+    #[test]
+    fn what_answers_took_is_told_from_what_they_cost_and_how_many_there_were() {
+        let of = |metric: &str| is_time_of_answers(metric);
+        assert_eq!([of("p99_ns"), of("max_ns"), of("connect_p99_ns")], [true; 3]);
+        assert_eq!([of("cpu_ns_per_request"), of("requests_per_s"), of("failed_requests")], [false; 3]);
     }
 
     #[test]
