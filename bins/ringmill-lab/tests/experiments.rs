@@ -6,6 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use stats::experiment::{Arm, Better, Declaration, Ended, Experiment, Origin};
+
 fn lab(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringmill-lab")).args(words).output().expect("it was built")
 }
@@ -33,13 +35,56 @@ fn what_cannot_be_meant_is_one_line_and_a_cure_and_exit_code_2() {
     check(&["reanalyse", "/proc/version"], "this is no JSON", "ab --json FILE");
 }
 
+/// A directory that is gone with the value.
+struct Home(PathBuf);
+
+impl Home {
+    fn of(name: &str) -> Home {
+        let home = std::env::temp_dir().join(format!("ringmill-lab-{name}-{}", std::process::id()));
+        fs::create_dir_all(&home).expect("a directory of our own");
+        Home(home)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    /// A result in which no run was made, as a file.
+    fn result(&self, name: &str, change: impl FnOnce(&mut Experiment)) -> String {
+        let declaration = Declaration::new("", "net.core.somaxconn=8", "cost", Better::Lower, 1);
+        let arms = declaration.arms.iter();
+        let arms = arms.map(|arm| Arm { name: arm.name.clone(), spec: arm.spec.clone(), runs: Vec::new() });
+        let arms = arms.collect();
+        let mut made = Experiment::of(declaration, arms, Ended::Stopped, Origin::default());
+        change(&mut made);
+        let path = self.path(name);
+        fs::write(&path, serde_json::to_string(&made).expect("JSON")).expect("our own");
+        path
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[test]
+fn a_result_without_one_of_its_arms_is_refused_and_not_judged() {
+    let home = Home::of("arm");
+    assert_eq!(lab(&["reanalyse", &home.result("whole.json", |_| ())]).status.code(), Some(0));
+    let short = home.result("short.json", |made| drop(made.arms.pop()));
+    for words in [&["reanalyse", &short][..], &["report", &short, "-o", &home.path("x.html")]] {
+        let output = lab(words);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("its arms are A, A' in place of A, A', B"), "{}", said(&output));
+    }
+}
+
 #[test]
 fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_is_found() {
-    let home = std::env::temp_dir().join(format!("ringmill-lab-ab-{}", std::process::id()));
-    fs::create_dir_all(&home).expect("a directory of our own");
-    let file = |name: &str| -> PathBuf { home.join(name) };
-    let [json, html, other] =
-        ["ab.json", "ab.html", "other.json"].map(|name| file(name).display().to_string());
+    let home = Home::of("ab");
+    let [json, html, other] = ["ab.json", "ab.html", "other.json"].map(|name| home.path(name));
     let words = ["ab", "--b", "net.core.somaxconn=8", "--workload", "command:/bin/echo {\"cost\":7}"];
     let how = ["--figure", "cost", "--duration", "1ms", "--warmup", "1ms", "--budget", "5m", "--json", &json];
     let output = lab(&[&words[..], &how].concat());
@@ -58,20 +103,17 @@ fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_i
     let found = lab(&["reanalyse", &other]);
     assert_eq!(found.status.code(), Some(3));
     assert!(said(&found).contains("do not give what the file says"), "{}", said(&found));
-    fs::remove_dir_all(&home).ok();
 }
 
 #[test]
 fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_trial() {
-    let home = std::env::temp_dir().join(format!("ringmill-lab-prove-{}", std::process::id()));
-    fs::create_dir_all(&home).expect("a directory of our own");
-    let profile = home.join("p.conf");
+    let home = Home::of("prove");
+    let profile = home.path("p.conf");
     let lines = "net.ipv4.tcp_congestion_control=nosuch\nnet.core.somaxconn=8\nkernel.core_pattern=core\n";
     fs::write(&profile, lines).expect("our own");
-    let words = ["prove", profile.to_str().expect("text"), "--workload", "command:/bin/echo {\"cost\":7}"];
+    let words = ["prove", &profile, "--workload", "command:/bin/echo {\"cost\":7}"];
     let how = ["--figure", "cost", "--duration", "1ms", "--warmup", "1ms", "--budget", "5m", "--json"];
     let output = lab(&[&words[..], &how].concat());
-    fs::remove_dir_all(&home).ok();
     if said(&output).contains("CAP_SYS_ADMIN") {
         return eprintln!("not tested: {}", said(&output));
     }

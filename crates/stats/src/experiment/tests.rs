@@ -161,6 +161,25 @@ fn the_raw_runs_give_the_same_numbers_again_by_way_of_a_file() {
 }
 
 #[test]
+fn a_result_that_lacks_an_arm_or_a_bound_is_found_before_it_is_judged_again() {
+    let made = made(declared(), &about(1.1, 0.02, 12), Ended::Decided);
+    assert_eq!((made.check(), proof().check()), (Ok(()), Ok(())));
+    let check = |change: fn(&mut Experiment), why: &str| {
+        let mut other = made.clone();
+        change(&mut other);
+        assert_eq!(other.check(), Err(why.to_owned()));
+        let mut proof = proof();
+        proof.knobs[1].experiment = Some(other);
+        assert_eq!(proof.check(), Err(format!("down: {why}")));
+    };
+    check(|other| drop(other.arms.pop()), "its arms are A, A' in place of A, A', B");
+    check(|other| other.arms.clear(), "its arms are  in place of A, A', B");
+    check(|other| other.arms.swap(0, 2), "its arms are B, A', A in place of A, A', B");
+    check(|other| drop(other.declaration.arms.pop()), "its arms are A, A' in place of A, A', B");
+    check(|other| other.declaration.looks_z = -9.0, "a bound of -9 standard errors is none");
+}
+
+#[test]
 fn the_keys_that_others_read_are_there() {
     let experiment = made(declared(), &about(1.1, 0.02, 12), Ended::Decided);
     let value = serde_json::to_value(&experiment).expect("numbers under names are JSON");
