@@ -28,12 +28,21 @@ fn what_cannot_be_meant_is_one_line_and_a_cure_and_exit_code_2() {
     check(&["ab", "--b", "vm.swappiness=1"], "of the whole host", "explain vm.swappiness");
     check(&["ab", "--b", "net.core.somaxconn=8", "--budget", "9s"], "the first look is after 8", "--budget");
     check(&["ab", "--b", "net.core.somaxconn=8", "--workload", "command:x"], "no figure", "--figure");
+    let command = ["ab", "--b", "net.core.somaxconn=8", "--workload", "command:x", "--figure"];
+    check(&[&command[..], &["mbps"]].concat(), "which way of mbps is good", "--better higher");
+    check(&[&command[..], &["mbps", "--better", "up"]].concat(), "expected higher or lower", "--help");
+    check(&[&command[..], &["x_per_s", "--budget", "9s"]].concat(), "the first look is after 8", "--budget");
     check(&["ab", "--b", "net.core.somaxconn=8", "--figure", "p99_ns"], "p99_ns takes a rate", "--rate 10k");
     check(&["prove", "classic", "--figure", "connect_p99_ns"], "connect_p99_ns takes a rate", "--rate 10k");
     check(&["ab", "--b", "net.core.somaxconn=8", "--html", "/nowhere/x"], "no such directory", "a file");
     check(&["prove", "nothing-of-the-kind"], "is no profile", "classic");
     check(&["reanalyse", "/proc/version"], "this is no JSON", "ab --json FILE");
 }
+
+/// A workload that costs the same each time, and takes none.
+const COMMAND: [&str; 6] =
+    ["--workload", "command:/bin/echo {\"cost\":7}", "--figure", "cost", "--better", "lower"];
+const TIMES: [&str; 6] = ["--duration", "1ms", "--warmup", "1ms", "--budget", "5m"];
 
 /// A directory that is gone with the value.
 struct Home(PathBuf);
@@ -85,9 +94,8 @@ fn a_result_without_one_of_its_arms_is_refused_and_not_judged() {
 fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_is_found() {
     let home = Home::of("ab");
     let [json, html, other] = ["ab.json", "ab.html", "other.json"].map(|name| home.path(name));
-    let words = ["ab", "--b", "net.core.somaxconn=8", "--workload", "command:/bin/echo {\"cost\":7}"];
-    let how = ["--figure", "cost", "--duration", "1ms", "--warmup", "1ms", "--budget", "5m", "--json", &json];
-    let output = lab(&[&words[..], &how].concat());
+    let words = ["ab", "--b", "net.core.somaxconn=8"];
+    let output = lab(&[&words[..], &COMMAND, &TIMES, &["--json", &json]].concat());
     if said(&output).contains("CAP_SYS_ADMIN") {
         return eprintln!("not tested: {}", said(&output));
     }
@@ -111,9 +119,7 @@ fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_
     let profile = home.path("p.conf");
     let lines = "net.ipv4.tcp_congestion_control=nosuch\nnet.core.somaxconn=8\nkernel.core_pattern=core\n";
     fs::write(&profile, lines).expect("our own");
-    let words = ["prove", &profile, "--workload", "command:/bin/echo {\"cost\":7}"];
-    let how = ["--figure", "cost", "--duration", "1ms", "--warmup", "1ms", "--budget", "5m", "--json"];
-    let output = lab(&[&words[..], &how].concat());
+    let output = lab(&[&["prove", &profile][..], &COMMAND, &TIMES, &["--json"]].concat());
     if said(&output).contains("CAP_SYS_ADMIN") {
         return eprintln!("not tested: {}", said(&output));
     }
