@@ -124,6 +124,7 @@ fn equal_things_that_differ_and_a_machine_that_others_use_have_a_banner() {
     let ratios: Vec<[f64; 2]> = about(1.0, 0.01, 12).into_iter().map(|[aa, ab]| [aa * 1.05, ab]).collect();
     let differs = made(declared(), &ratios, Ended::Budget);
     assert!(differs.aa.differs && differs.banners[0].starts_with("A/A differs"), "{:?}", differs.banners);
+    assert!(differs.banners[0].contains("happens to 1.2 % of experiments"), "{:?}", differs.banners);
     assert_eq!(made(declared(), &about(1.0, 0.01, 12), Ended::Budget).banners, Vec::<String>::new());
     let mut arms = arms(&declared(), &about(1.0, 0.01, 12));
     arms.iter_mut().flat_map(|arm| &mut arm.runs).for_each(|run| {
