@@ -82,7 +82,7 @@ pub(crate) struct How {
     pub(crate) quiet: bool,
 }
 
-/// The page of a result.
+/// The page of a result, which is told too.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// A file that `ab` or `prove` wrote with --json

@@ -91,6 +91,22 @@ fn a_result_without_one_of_its_arms_is_refused_and_not_judged() {
 }
 
 #[test]
+fn a_report_is_a_page_and_the_result_told_or_as_json() {
+    let home = Home::of("report");
+    let (result, html) = (home.result("a.json", |_| ()), home.path("a.html"));
+    let told = lab(&["report", &result, "-o", &html]);
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(text.starts_with("undecided: no block has cost"), "{text}{}", said(&told));
+    assert!(fs::read_to_string(&html).expect("it was written").contains("cost: B against A"));
+    let json = lab(&["report", &result, "-o", &html, "--json"]);
+    let [told, stored] = [json.stdout, fs::read(&result).expect("our own")]
+        .map(|bytes| serde_json::from_slice::<Experiment>(&bytes).expect("a result and nothing else"));
+    assert_eq!(told, stored);
+    let nowhere = lab(&["report", &result, "-o", "/nowhere/x.html"]);
+    assert_eq!(nowhere.status.code(), Some(2), "{}", said(&nowhere));
+}
+
+#[test]
 fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_is_found() {
     let home = Home::of("ab");
     let [json, html, other] = ["ab.json", "ab.html", "other.json"].map(|name| home.path(name));
