@@ -179,7 +179,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.rps_sock_flow_entries",
         path: "proc/sys/net/core/rps_sock_flow_entries",
-        kind: Kind::Integer { min: 0, max: 1 << 29 },
+        kind: Kind::PowerOfTwo { max: 1 << 29 },
         unit: "flows",
         default: Some("0"),
         what: "Size of the table by which RFS sends a flow's packets to the CPU where its program last read",

@@ -271,6 +271,8 @@ mod tests {
         }
         let refused = |kind: &Kind, spec: &str| taken(kind, spec).expect_err(spec);
         assert_eq!(taken(&command, "net.core.somaxconn=8"), Ok(()));
+        // Shown as 8080-8081.
+        assert_eq!(taken(&command, "net.ipv4.ip_local_reserved_ports=8081,8080"), Ok(()));
         let unknown = "net.ipv4.tcp_congestion_control=nosuch";
         let why = refused(&command, unknown);
         assert!(why.starts_with(&format!("{unknown}: ")) && why.contains("os error"), "{why}");
