@@ -1,6 +1,8 @@
 //! What the arithmetic of experiments must keep, on runs of a few lines.
 
 use super::*;
+use crate::outcome::tests::check::Schema;
+use serde_json::Value;
 
 /// An experiment of which every block has these ratios of A' and of B to A.
 pub(crate) fn made(declaration: Declaration, ratios: &[[f64; 2]], ended: Ended) -> Experiment {
@@ -279,4 +281,40 @@ fn the_text_fits_a_terminal_and_says_verdict_interval_and_hash() {
     let all = proof_text(&proof());
     assert!(all.contains("vm.swappiness = 1") && all.contains("helps") && all.contains("the whole profile"));
     assert!(told.lines().chain(all.lines()).all(|line| line.is_ascii() && line.len() <= 100), "{told}{all}");
+}
+
+#[test]
+fn results_are_what_the_schema_says_and_without_any_field_they_are_not() {
+    let text = include_str!("../../../../docs/experiment.schema.json");
+    let schema = Schema(serde_json::from_str(text).expect("it is JSON"));
+    let json = |experiment: &Experiment| serde_json::to_value(experiment).expect("it can be written");
+    schema.check(&json(&made(declared(), &about(1.1, 0.02, 12), Ended::Decided))).unwrap();
+    schema.check(&json(&made(declared(), &[], Ended::Stopped))).unwrap();
+    let full = serde_json::to_value(proof()).expect("it can be written");
+    schema.check(&full).unwrap();
+    let places = [
+        "",
+        "/aa",
+        "/exploratory/0",
+        "/arms/2",
+        "/arms/2/runs/0",
+        "/declaration",
+        "/declaration/arms/0",
+        "/environment",
+        "/knobs/0",
+        "/knobs/0/experiment/aa",
+        "/knobs/2",
+    ];
+    for place in places {
+        let keys = full.pointer(place).and_then(Value::as_object).expect("an object").keys();
+        for key in keys.filter(|key| !["profile", "knobs"].contains(&key.as_str())) {
+            let mut without = full.clone();
+            without.pointer_mut(place).and_then(Value::as_object_mut).expect("an object").remove(key);
+            assert!(schema.check(&without).is_err(), "{place}/{key} may be missing");
+        }
+        let mut with = full.clone();
+        let fields = with.pointer_mut(place).and_then(Value::as_object_mut).expect("an object");
+        fields.insert("unknown".to_owned(), Value::Null);
+        assert!(schema.check(&with).is_err(), "{place} may have anything");
+    }
 }
