@@ -151,7 +151,9 @@ pub(crate) fn failure(error: CourseError) -> Failure {
     let cure = error.cure();
     match error {
         CourseError::Budget { .. } => Failure::usage(error.to_string()).cure(cure),
-        CourseError::Arm { .. } => Failure::runtime(error.to_string()).cure(cure),
+        CourseError::Arm { .. } | CourseError::Nothing { .. } => {
+            Failure::runtime(error.to_string()).cure(cure)
+        }
     }
 }
 

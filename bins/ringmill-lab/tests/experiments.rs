@@ -158,3 +158,16 @@ fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_
     assert!(refused.contains("tcp_congestion_control=nosuch: "), "{refused}");
     assert!(unknown.contains("no knob of the catalogue"), "{unknown}");
 }
+
+#[test]
+fn a_profile_of_which_nothing_can_be_tried_is_no_experiment() {
+    let home = Home::of("nothing");
+    let profile = home.path("p.conf");
+    fs::write(&profile, "vm.swappiness=1\n").expect("our own");
+    let output = lab(&[&["prove", &profile][..], &COMMAND, &TIMES].concat());
+    if said(&output).contains("CAP_SYS_ADMIN") {
+        return eprintln!("not tested: {}", said(&output));
+    }
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("vm.swappiness: it is of the whole host"), "{}", said(&output));
+}

@@ -67,6 +67,14 @@ pub enum CourseError {
         /// What it met.
         why: String,
     },
+    /// No setting of a profile can be tried here, so the whole of it would be compared with itself.
+    #[error("nothing of the profile can be tried here; {name}: {why}")]
+    Nothing {
+        /// The first of its knobs.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// There is not the time for eight blocks, without which nothing can be said.
     #[error("a budget of {budget_s} s has room for {blocks} blocks, and the first look is after 8")]
     Budget {
@@ -83,6 +91,7 @@ impl CourseError {
         match self {
             CourseError::Arm { why, .. } if why.contains("CAP_SYS_ADMIN") => "the same as root".into(),
             CourseError::Arm { .. } => "the same setting or flag by itself, to see what refuses it".into(),
+            CourseError::Nothing { .. } => "`ringmill-lab plan`, which says more of each".into(),
             CourseError::Budget { .. } => "a longer `--budget`, or a shorter `--duration`".into(),
         }
     }

@@ -52,8 +52,8 @@ fn together<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> ArmPlan {
 }
 
 /// Tries the whole profile against the default, then each of its knobs, but for those that this machine refuses when they are alone.
-/// `plan` says how; its arms and family are not looked at, and its budget is for all of it. Errors: no run can be made here, the whole
-/// profile cannot be run, or the budget has no room for a first look at each.
+/// `plan` says how; its arms and family are not looked at, and its budget is for all of it. Errors: no run can be made here, nothing of the
+/// profile can be tried, the whole of it cannot be run, or the budget has no room for a first look at each.
 pub fn prove(
     profile: &Profile,
     plan: &Plan,
@@ -65,6 +65,12 @@ pub fn prove(
     takes(&ArmPlan::default()).map_err(|why| CourseError::Arm { arm: "A".into(), why })?;
     let (whole, trials) = trials(&profile.settings, &takes);
     let family = trials.iter().filter(|trial| trial.without.is_ok()).count() as u64;
+    if family == 0 {
+        let reasons = trials.into_iter().filter_map(|trial| Some((trial.name, trial.without.err()?)));
+        let dropped = profile.dropped.iter().map(|Dropped { name, why, .. }| (name.clone(), why.clone()));
+        let (name, why) = reasons.chain(dropped).next().unwrap_or_default();
+        return Err(CourseError::Nothing { name, why });
+    }
     let budget: Duration = plan.budget / (family as u32 + 1);
     let of = |a: ArmPlan, family: u64| Plan { a, b: whole.clone(), budget, family, ..plan.clone() };
     next("the whole profile");
