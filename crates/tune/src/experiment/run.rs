@@ -261,7 +261,7 @@ mod tests {
         let place = Place {
             server: "/nowhere/ringmill".into(),
             load: "/nowhere/ringmill-load".into(),
-            cores_server: linux::cpu::allowed().expect("a thread runs somewhere"),
+            cores_server: cpu::allowed().expect("a thread runs somewhere"),
             cores_load: Vec::new(),
         };
         let command = Kind::Command(vec!["/bin/true".into()]);
