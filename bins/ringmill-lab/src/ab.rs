@@ -16,6 +16,13 @@ pub(crate) fn ab(words: &Ab, common: &Common) -> Result<ExitCode, Failure> {
     results::places(common, words.how.html.as_deref())?;
     let (a, b) = (trying::arm("--a", &words.a)?, trying::arm("--b", &words.b)?);
     let plan = Plan { a, b, ..trying::plan(&words.how, words.budget)? };
+    let has_flags = [&plan.a, &plan.b].iter().any(|arm| !arm.flags.is_empty());
+    if has_flags && plan.workload.kind.scheme().is_none() {
+        return Err(Failure::usage(
+            "a command brings its own server, to which nobody gives ringmill's flags",
+        )
+        .cure("to write the flags into the command"));
+    }
     let declared = plan.declaration().map_err(failure)?;
     let stops = Stops::listen()?;
     let mut progress = Progress::new(words.how.quiet);

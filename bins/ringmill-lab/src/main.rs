@@ -43,7 +43,7 @@ fn answer() -> Result<ExitCode, Failure> {
         Command::DeadMan => applying::dead_man(),
         Command::Ab(words) => ab::ab(&words, &common),
         Command::Prove(words) => prove::prove(&words, &common),
-        Command::Report(words) => report::report(&words),
+        Command::Report(words) => report::report(&words, &common),
         Command::Reanalyse(words) => reanalyse::reanalyse(&words, &common),
     }
 }

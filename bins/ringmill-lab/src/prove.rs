@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use linux::console::Failure;
 use stats::experiment::{proof_page, proof_text};
+use tune::Profile;
 use tune::experiment::{self, Course};
-use tune::{Profile, Value, knob::Knob};
 
 use crate::args::Common;
 use crate::progress::Progress;
@@ -18,15 +18,13 @@ pub(crate) fn prove(words: &Prove, common: &Common) -> Result<ExitCode, Failure>
     results::places(common, words.how.html.as_deref())?;
     let profile = Profile::find(&words.profile)
         .map_err(|error| Failure::usage(error.to_string()).cure(error.cure()))?;
-    let settings: Vec<(&'static Knob, Value)> =
-        profile.settings.iter().map(|setting| (setting.knob, setting.value.clone())).collect();
     let plan = trying::plan(&words.how, words.budget)?;
     let stops = Stops::listen()?;
     let progress = RefCell::new(Progress::new(words.how.quiet));
     let mut tell = |news: &experiment::News<'_>| progress.borrow_mut().news(news);
     let mut next = |name: &str| progress.borrow_mut().say(name);
     let course = &mut Course { is_stopped: &|| stops.is_told(), tell: &mut tell };
-    let made = experiment::prove(&profile.name, &settings, &plan, course, &mut next);
+    let made = experiment::prove(&profile, &plan, course, &mut next);
     progress.borrow_mut().clear();
     let made = made.map_err(failure)?;
     results::end(common, words.how.html.as_deref(), &made, || proof_text(&made), || proof_page(&made))?;

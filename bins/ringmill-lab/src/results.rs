@@ -53,7 +53,7 @@ pub(crate) fn put(path: &Path, content: &str) -> Result<(), Failure> {
     })
 }
 
-/// Errors: it cannot be read, is no result of an experiment, or is one of a newer version than this.
+/// Errors: it cannot be read, is no result of an experiment or not a whole one, or is of a newer version than this.
 pub(crate) fn read(path: &Path) -> Result<Stored, Failure> {
     let wrong = |why: String| {
         let cure = "a file that `ringmill-lab ab --json FILE` or `prove --json FILE` wrote";
@@ -70,5 +70,11 @@ pub(crate) fn read(path: &Path) -> Result<Stored, Failure> {
         Some("prove") => serde_json::from_value(value).map(Stored::Prove),
         _ => return Err(wrong("this is no result of an experiment".into())),
     };
-    read.map_err(|why| wrong(why.to_string()))
+    let stored = read.map_err(|why| wrong(why.to_string()))?;
+    match &stored {
+        Stored::Ab(experiment) => experiment.check(),
+        Stored::Prove(proof) => proof.check(),
+    }
+    .map_err(wrong)?;
+    Ok(stored)
 }

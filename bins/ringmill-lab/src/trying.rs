@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use linux::clock::Clock;
 use linux::console::Failure;
+use stats::experiment::Better;
 use stats::text::{parse_duration, parse_rate};
-use tune::experiment::{ArmError, ArmPlan, CourseError, Kind, Place, Workload};
+use tune::experiment::{ArmError, ArmPlan, CourseError, Kind, Place, Workload, is_time_of_answers};
 
 /// One paired experiment: arm B against arm A, with A again as its own control. Runs in namespaces of its own; takes root.
 #[derive(Debug, Args)]
@@ -46,9 +47,12 @@ pub(crate) struct How {
     /// http, echo, connect, bulk, or `command:PROGRAM ARGUMENTS`, which prints JSON
     #[arg(long, value_name = "WHAT", default_value = "http", value_parser = str::parse::<Kind>)]
     pub(crate) workload: Kind,
-    /// The one figure that decides: requests_per_s, cpu_ns_per_request, p99_ns, ..; of a command, its path in the JSON
+    /// The one figure that decides: requests_per_s, cpu_ns_per_request, with --rate p99_ns, ..; of a command, its path in the JSON
     #[arg(long, visible_alias = "metric", value_name = "NAME")]
     pub(crate) figure: Option<String>,
+    /// Which way of it is good; to be said of a command's unless its name ends in _per_s or _ns
+    #[arg(long, value_name = "higher|lower", value_parser = direction)]
+    pub(crate) better: Option<Better>,
     /// Arrivals a second, for response times at a fixed rate; without it the load is as fast as the answers
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) rate: Option<f64>,
@@ -78,7 +82,7 @@ pub(crate) struct How {
     pub(crate) quiet: bool,
 }
 
-/// The page of a result.
+/// The page of a result, which is told too.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// A file that `ab` or `prove` wrote with --json
@@ -97,7 +101,8 @@ pub(crate) struct Reanalyse {
     pub(crate) result: PathBuf,
 }
 
-/// What `how` means here. The arms are the default, and the family is one. Errors: a command without a figure; what the machine refused.
+/// What `how` means here. The arms are the default, and the family is one. Errors: a command without a figure, or
+/// of whose figure nobody knows which way is good; times of answers without a rate; what the machine refused.
 pub(crate) fn plan(how: &How, budget: Duration) -> Result<tune::experiment::Plan, Failure> {
     let usual = Place::usual().map_err(|why| Failure::runtime(format!("programs and cores: {why}")))?;
     let place = Place {
@@ -110,9 +115,20 @@ pub(crate) fn plan(how: &How, budget: Duration) -> Result<tune::experiment::Plan
             Failure::usage("a command has no figure of its own").cure("`--figure rate.achieved_per_s`")
         })?;
     let kind = how.workload.clone();
+    let better = how.better.or_else(|| kind.better(&metric)).ok_or_else(|| {
+        Failure::usage(format!("nothing tells which way of {metric} is good"))
+            .cure("`--better higher` or `--better lower`")
+    })?;
+    let is_closed = how.rate.is_none() && kind.scheme().is_some();
+    if is_closed && is_time_of_answers(&metric) {
+        let why = "a load without one sends nothing while it waits for a slow answer";
+        return Err(Failure::usage(format!("{metric} takes a rate: {why}"))
+            .cure("`--rate 10k`, which the server must be able to keep up with"));
+    }
+    let (duration, warmup, rate_per_s) = (how.duration, how.warmup, how.rate);
     Ok(tune::experiment::Plan {
         place,
-        workload: Workload { kind, duration: how.duration, warmup: how.warmup, rate_per_s: how.rate, metric },
+        workload: Workload { kind, duration, warmup, rate_per_s, metric, better },
         a: ArmPlan::default(),
         b: ArmPlan::default(),
         margin_pct: how.margin,
@@ -135,13 +151,23 @@ pub(crate) fn failure(error: CourseError) -> Failure {
     let cure = error.cure();
     match error {
         CourseError::Budget { .. } => Failure::usage(error.to_string()).cure(cure),
-        CourseError::Arm { .. } => Failure::runtime(error.to_string()).cure(cure),
+        CourseError::Arm { .. } | CourseError::Nothing { .. } => {
+            Failure::runtime(error.to_string()).cure(cure)
+        }
     }
 }
 
 fn time(word: &str) -> Result<Duration, String> {
     let ns = parse_duration(word).map_err(|why| why.to_string())?;
     if ns == 0 { Err("expected more than nothing".into()) } else { Ok(Duration::from_nanos(ns)) }
+}
+
+fn direction(word: &str) -> Result<Better, String> {
+    match word {
+        "higher" => Ok(Better::Higher),
+        "lower" => Ok(Better::Lower),
+        _ => Err("expected higher or lower".to_owned()),
+    }
 }
 
 fn margin(word: &str) -> Result<f64, String> {
@@ -156,6 +182,7 @@ Examples:
   ringmill-lab ab --a 'ringmill:--engine epoll' --b 'ringmill:--engine uring' --figure cpu_ns_per_request
   ringmill-lab ab --b net.core.somaxconn=8 --rate 10k --figure p99_ns
   ringmill-lab ab --b net.core.somaxconn=8 --workload 'command:./bench --json' --figure rate.achieved_per_s
+  ringmill-lab ab --b net.core.somaxconn=8 --workload command:./bench --figure joules --better lower
 
 Ctrl-C ends it with the blocks that are whole.
 

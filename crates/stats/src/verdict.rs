@@ -28,6 +28,17 @@ use crate::trend::Trend;
 
 /// Judges a result by everything in it but its verdict.
 pub fn judge(outcome: &Outcome) -> Verdict {
+    let mut verdict = Verdict { state: State::Valid, reasons: Vec::new() };
+    for Finding { state, reason } in findings(outcome) {
+        verdict.state = verdict.state.max(state);
+        verdict.reasons.push(reason);
+    }
+    verdict
+}
+
+/// What each judge has against a result. A verdict has the worst of their states and all of their reasons, so it does not tell which of
+/// them calls the result invalid: who must know asks here.
+pub fn findings(outcome: &Outcome) -> Vec<Finding> {
     let judges: [fn(&Outcome) -> Option<Finding>; 15] = [
         answers,
         ended_early,
@@ -45,12 +56,16 @@ pub fn judge(outcome: &Outcome) -> Verdict {
         gaps,
         connections,
     ];
-    let mut verdict = Verdict { state: State::Valid, reasons: Vec::new() };
-    for Finding { state, reason } in judges.iter().filter_map(|judge| judge(outcome)) {
-        verdict.state = verdict.state.max(state);
-        verdict.reasons.push(reason);
-    }
-    verdict
+    judges.iter().filter_map(|judge| judge(outcome)).collect()
+}
+
+/// What one judge has against a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much: never `Valid`.
+    pub state: State,
+    /// Why, as it stands in [`Verdict::reasons`].
+    pub reason: String,
 }
 
 /// A shard may stand still for so long: schedulers of busy machines give others a few milliseconds.
@@ -62,11 +77,6 @@ const LAG_SHARE: f64 = 0.05;
 /// Of fewer gaps a handful would decide.
 pub(crate) const GAPS_MIN: u64 = 100;
 const WINDOWS: usize = 10;
-
-struct Finding {
-    state: State,
-    reason: String,
-}
 
 fn found(state: State, reason: String) -> Option<Finding> {
     Some(Finding { state, reason })

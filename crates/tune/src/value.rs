@@ -1,8 +1,8 @@
 //! A setting's value: read from a person or from the kernel, compared, and written.
 //!
 //! Pure. The kernel separates the numbers of a vector by tabs, people by spaces, and both mean the same; a choice is shown by the
-//! kernel among its brothers in brackets and written alone; a set of CPUs has leading zeros or not. So values are compared as
-//! what they mean, never as text. Who must give back a value *byte for byte* keeps the text beside it.
+//! kernel among its brothers in brackets and written alone; a set of CPUs has leading zeros or not; ports that are neighbours are shown
+//! as a range, and the size of a table as the power of two that was made of it. So values are compared as what they mean, never as text. Who must give back a value *byte for byte* keeps the text beside it.
 
 use std::fmt;
 
@@ -25,10 +25,17 @@ pub enum Kind {
         /// The most of each.
         max: i64,
     },
+    /// 0, or a size of which the kernel makes the next power of two.
+    PowerOfTwo {
+        /// The most, which is one.
+        max: i64,
+    },
     /// One of these words.
     Enum(&'static [&'static str]),
     /// A set of CPUs, as the kernel writes it: groups of 32 bits in hexadecimal with commas between, the lowest last.
     Bitmap,
+    /// A set of ports: numbers and ranges with commas between, which the kernel shows in their order, neighbours as a range.
+    Ports,
     /// One or more names with spaces or commas between: letters, digits and `_ - . :`, at most 255 bytes in all.
     Text,
 }
@@ -43,11 +50,11 @@ impl Kind {
 /// A value of some kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// Of [`Kind::Integer`].
+    /// Of [`Kind::Integer`] and [`Kind::PowerOfTwo`].
     Integer(i64),
     /// Of [`Kind::Vector`].
     Vector(Vec<i64>),
-    /// Of [`Kind::Enum`] and [`Kind::Text`], with one space between words.
+    /// Of [`Kind::Enum`] and [`Kind::Text`], with one space between words; of [`Kind::Ports`], as the kernel shows it.
     Word(String),
     /// Of [`Kind::Bitmap`]: groups of 32 bits, the lowest first, none of the last ones zero.
     Bitmap(Vec<u32>),
@@ -95,6 +102,7 @@ impl Value {
             (Kind::Enum(_), Some(word)) => Some(Value::Word(word.into())),
             // What is empty is a value too, of a file that lists things.
             (Kind::Text | Kind::Enum(_), _) => Some(Value::Word(spaced(text))),
+            (Kind::Ports, _) if text.trim().is_empty() => Some(Value::Word(String::new())),
             _ => Value::meant(kind, text),
         };
         value.ok_or_else(|| ValueError { name: String::new(), text: text.into(), expected: kind.to_string() })
@@ -108,7 +116,9 @@ impl Value {
                 let numbers: Vec<i64> = words.map(number).collect::<Option<_>>()?;
                 Value::Vector(Some(numbers).filter(|numbers| numbers.len() == count)?)
             }
+            Kind::PowerOfTwo { .. } => Value::Integer(alone(&mut words).and_then(number).and_then(rounded)?),
             Kind::Enum(_) => Value::Word(alone(&mut words)?.into()),
+            Kind::Ports => Value::Word(ports(text)?),
             Kind::Bitmap => Value::Bitmap(bits(alone(&mut words)?)?),
             Kind::Text => Value::Word(spaced(text)),
         })
@@ -120,6 +130,8 @@ impl Value {
             (Value::Vector(numbers), Kind::Vector { min, max, .. }) => {
                 numbers.iter().all(|number| (min..=max).contains(number))
             }
+            (Value::Integer(number), Kind::PowerOfTwo { max }) => (0..=max).contains(number),
+            (Value::Word(word), Kind::Ports) => word.len() <= PORTS_BYTES_MAX,
             (Value::Word(word), Kind::Enum(words)) => words.contains(&word.as_str()),
             (Value::Word(word), Kind::Text) => {
                 let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:, ".contains(&byte);
@@ -148,6 +160,35 @@ fn number(word: &str) -> Option<i64> {
     (!is_octal && !word.starts_with('+')).then(|| word.parse().ok())?
 }
 
+/// As the kernel rounds the size of a table.
+fn rounded(number: i64) -> Option<i64> {
+    let size = u64::try_from(number).ok()?;
+    if size == 0 { Some(0) } else { i64::try_from(size.checked_next_power_of_two()?).ok() }
+}
+
+/// Ports and ranges in the kernel's form: in order, each once, neighbours as a range (proc_do_large_bitmap() in kernel/sysctl.c).
+fn ports(text: &str) -> Option<String> {
+    let port = |word: &str| u16::try_from(number(word.trim())?).ok();
+    let range = |piece: &str| match piece.split_once('-') {
+        Some((first, last)) => Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last),
+        None => Some((port(piece)?, port(piece)?)),
+    };
+    let mut ranges: Vec<(u16, u16)> = text.split(',').map(range).collect::<Option<_>>()?;
+    ranges.sort_unstable();
+    let mut joined: Vec<(u16, u16)> = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    let said = |(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    Some(joined.iter().map(said).collect::<Vec<_>>().join(","))
+}
+
 /// Groups of at most eight hexadecimal digits, the lowest last.
 fn bits(word: &str) -> Option<Vec<u32>> {
     let group = |group: &str| {
@@ -160,6 +201,9 @@ fn bits(word: &str) -> Option<Vec<u32>> {
     }
     Some(groups)
 }
+
+/// A list that is longer cannot be read back whole: a value is a page at most.
+const PORTS_BYTES_MAX: usize = crate::root::VALUE_BYTES_MAX - 1;
 
 /// With one space between words.
 fn spaced(text: &str) -> String {
@@ -207,7 +251,9 @@ impl fmt::Display for Kind {
             Kind::Vector { count, min, max } => {
                 write!(f, "{count} numbers with spaces between, each {min} to {max}")
             }
+            Kind::PowerOfTwo { max } => write!(f, "0 or a power of two up to {max}"),
             Kind::Enum(words) => write!(f, "one of {}", words.join(", ")),
+            Kind::Ports => f.write_str("ports and ranges with commas between, such as 8080,9000-9100"),
             Kind::Bitmap => f.write_str("a set of CPUs in hexadecimal, such as f or 3,ffffffff"),
             Kind::Text => f.write_str("names of letters, digits and _ - . : with spaces or commas between"),
         }
@@ -287,6 +333,31 @@ mod tests {
         check(Kind::Text, "", None);
         check(Kind::Text, &"x".repeat(256), None);
         assert_eq!(Value::read(Kind::Text, "\n").expect("an empty list").to_string(), "");
+    }
+
+    #[test]
+    fn ports_are_the_same_in_any_order_and_as_ranges_or_one_by_one() {
+        check(Kind::Ports, "8080,8081", Some("8080-8081"));
+        check(Kind::Ports, "9000-9100, 8080,9101", Some("8080,9000-9101"));
+        check(Kind::Ports, "65535,1,1,65534-65535", Some("1,65534-65535"));
+        check(Kind::Ports, "1-10,3-4", Some("1-10"));
+        for wrong in ["", "5-3", "65536", "-1", "1-2-3", "1,,2", "http", "1 2", "1-"] {
+            check(Kind::Ports, wrong, None);
+        }
+        assert_eq!(Value::read(Kind::Ports, "8080-8081\n"), Value::parse(Kind::Ports, "8081,8080"));
+        assert_eq!(Value::read(Kind::Ports, "\n").expect("an empty list").to_string(), "");
+    }
+
+    #[test]
+    fn the_size_of_a_table_is_what_the_kernel_makes_of_it() {
+        let size = Kind::PowerOfTwo { max: 1 << 24 };
+        for (text, expected) in [("0", "0"), ("1", "1"), ("1000", "1024"), ("16777216", "16777216")] {
+            check(size, text, Some(expected));
+        }
+        for wrong in ["16777217", "-1", "9223372036854775807"] {
+            check(size, wrong, None);
+        }
+        assert_eq!(Value::read(size, "1024\n"), Value::parse(size, "1000"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! know to read the figures.
 
 use super::judge::away;
-use super::{Arm, Experiment, Run};
+use super::{Arm, Experiment, Run, looks};
 use crate::text::plural;
 use crate::trend::{Trend, median};
 
@@ -20,12 +20,15 @@ type Guard = fn(&Experiment) -> Option<String>;
 
 fn aa_differs(experiment: &Experiment) -> Option<String> {
     let ([low, high], effect) = (experiment.aa.ci95_pct?, experiment.aa.effect_pct?);
+    // Its interval is that of one look, and it is looked at once: at the end.
+    let chance = 2.0 * looks::tail(experiment.declaration.looks_z);
     experiment.aa.differs.then(|| {
         format!(
-            "A/A differs: A' is the same as A, and its {} lies {} ({low:+.2} to {high:+.2}). It happens to one of \
-             twenty experiments by chance; repeat this one with another seed before believing it",
+            "A/A differs: A' is the same as A, and its {} lies {} ({low:+.2} to {high:+.2}). It happens to {:.1} % of \
+             experiments by chance; repeat this one with another seed before believing it",
             experiment.metric,
-            away(effect)
+            away(effect),
+            chance * 100.0
         )
     })
 }

@@ -116,6 +116,15 @@ impl Proof {
         Proof { whole, profile: profile.to_owned(), knobs }
     }
 
+    /// Whether each of its experiments can be judged again: see [`Experiment::check`]. Errors: which cannot, and why.
+    pub fn check(&self) -> Result<(), String> {
+        self.whole.check()?;
+        self.knobs.iter().try_for_each(|knob| {
+            let checked = knob.experiment.as_ref().map_or(Ok(()), Experiment::check);
+            checked.map_err(|why| format!("{}: {why}", knob.name))
+        })
+    }
+
     /// The same from its own raw runs.
     pub fn again(&self) -> Proof {
         let tried = self.knobs.iter().map(|knob| Tried {

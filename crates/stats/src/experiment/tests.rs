@@ -1,6 +1,8 @@
 //! What the arithmetic of experiments must keep, on runs of a few lines.
 
 use super::*;
+use crate::outcome::tests::check::Schema;
+use serde_json::Value;
 
 /// An experiment of which every block has these ratios of A' and of B to A.
 pub(crate) fn made(declaration: Declaration, ratios: &[[f64; 2]], ended: Ended) -> Experiment {
@@ -124,6 +126,7 @@ fn equal_things_that_differ_and_a_machine_that_others_use_have_a_banner() {
     let ratios: Vec<[f64; 2]> = about(1.0, 0.01, 12).into_iter().map(|[aa, ab]| [aa * 1.05, ab]).collect();
     let differs = made(declared(), &ratios, Ended::Budget);
     assert!(differs.aa.differs && differs.banners[0].starts_with("A/A differs"), "{:?}", differs.banners);
+    assert!(differs.banners[0].contains("happens to 1.2 % of experiments"), "{:?}", differs.banners);
     assert_eq!(made(declared(), &about(1.0, 0.01, 12), Ended::Budget).banners, Vec::<String>::new());
     let mut arms = arms(&declared(), &about(1.0, 0.01, 12));
     arms.iter_mut().flat_map(|arm| &mut arm.runs).for_each(|run| {
@@ -158,6 +161,25 @@ fn the_raw_runs_give_the_same_numbers_again_by_way_of_a_file() {
         assert_eq!(read, experiment);
         assert_eq!(read.again(), experiment);
     }
+}
+
+#[test]
+fn a_result_that_lacks_an_arm_or_a_bound_is_found_before_it_is_judged_again() {
+    let made = made(declared(), &about(1.1, 0.02, 12), Ended::Decided);
+    assert_eq!((made.check(), proof().check()), (Ok(()), Ok(())));
+    let check = |change: fn(&mut Experiment), why: &str| {
+        let mut other = made.clone();
+        change(&mut other);
+        assert_eq!(other.check(), Err(why.to_owned()));
+        let mut proof = proof();
+        proof.knobs[1].experiment = Some(other);
+        assert_eq!(proof.check(), Err(format!("down: {why}")));
+    };
+    check(|other| drop(other.arms.pop()), "its arms are A, A' in place of A, A', B");
+    check(|other| other.arms.clear(), "its arms are  in place of A, A', B");
+    check(|other| other.arms.swap(0, 2), "its arms are B, A', A in place of A, A', B");
+    check(|other| drop(other.declaration.arms.pop()), "its arms are A, A' in place of A, A', B");
+    check(|other| other.declaration.looks_z = -9.0, "a bound of -9 standard errors is none");
 }
 
 #[test]
@@ -259,4 +281,40 @@ fn the_text_fits_a_terminal_and_says_verdict_interval_and_hash() {
     let all = proof_text(&proof());
     assert!(all.contains("vm.swappiness = 1") && all.contains("helps") && all.contains("the whole profile"));
     assert!(told.lines().chain(all.lines()).all(|line| line.is_ascii() && line.len() <= 100), "{told}{all}");
+}
+
+#[test]
+fn results_are_what_the_schema_says_and_without_any_field_they_are_not() {
+    let text = include_str!("../../../../docs/experiment.schema.json");
+    let schema = Schema(serde_json::from_str(text).expect("it is JSON"));
+    let json = |experiment: &Experiment| serde_json::to_value(experiment).expect("it can be written");
+    schema.check(&json(&made(declared(), &about(1.1, 0.02, 12), Ended::Decided))).unwrap();
+    schema.check(&json(&made(declared(), &[], Ended::Stopped))).unwrap();
+    let full = serde_json::to_value(proof()).expect("it can be written");
+    schema.check(&full).unwrap();
+    let places = [
+        "",
+        "/aa",
+        "/exploratory/0",
+        "/arms/2",
+        "/arms/2/runs/0",
+        "/declaration",
+        "/declaration/arms/0",
+        "/environment",
+        "/knobs/0",
+        "/knobs/0/experiment/aa",
+        "/knobs/2",
+    ];
+    for place in places {
+        let keys = full.pointer(place).and_then(Value::as_object).expect("an object").keys();
+        for key in keys.filter(|key| !["profile", "knobs"].contains(&key.as_str())) {
+            let mut without = full.clone();
+            without.pointer_mut(place).and_then(Value::as_object_mut).expect("an object").remove(key);
+            assert!(schema.check(&without).is_err(), "{place}/{key} may be missing");
+        }
+        let mut with = full.clone();
+        let fields = with.pointer_mut(place).and_then(Value::as_object_mut).expect("an object");
+        fields.insert("unknown".to_owned(), Value::Null);
+        assert!(schema.check(&with).is_err(), "{place} may have anything");
+    }
 }

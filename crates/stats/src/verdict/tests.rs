@@ -1,6 +1,6 @@
 //! One row for each reason that a result can be doubted, and one for each that is close and is none.
 
-use super::judge;
+use super::{findings, judge};
 use crate::outcome::State::{Degraded, Invalid, Valid};
 use crate::outcome::{Arrivals, Command, Latency, Outcome, State, Step};
 use crate::sample;
@@ -140,4 +140,15 @@ fn the_worst_reason_decides_and_the_exit_code_says_it() {
     outcome.verify.corrupt = 1;
     outcome.verdict = judge(&outcome);
     assert_eq!((outcome.exit_code(), outcome.verdict.reasons.len()), (4, 2));
+}
+
+#[test]
+fn a_reservation_stays_one_beside_what_makes_a_result_invalid() {
+    let mut outcome = sample::good();
+    (outcome.errors.timeout, outcome.latency.send_lag.p99_ns) = (2_000, Some(83_000));
+    let found = findings(&outcome);
+    let states: Vec<_> =
+        found.iter().map(|finding| (finding.reason.split(':').next(), finding.state)).collect();
+    assert_eq!(states, [(Some("send_lag"), Degraded), (Some("errors"), Invalid)]);
+    assert_eq!(judge(&outcome).state, Invalid);
 }

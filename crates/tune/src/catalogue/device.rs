@@ -79,7 +79,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "device.rps_flow_cnt",
         path: "sys/class/net/*/queues/*/rps_flow_cnt",
-        kind: Kind::Integer { min: 0, max: 1 << 24 },
+        kind: Kind::PowerOfTwo { max: 1 << 24 },
         unit: "flows",
         default: Some("0"),
         what: "Flows of a receive queue that RFS remembers",

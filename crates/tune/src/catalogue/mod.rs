@@ -146,6 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernels_source_says_is_what_the_rows_say() {
+        let knob = |name: &str| named(name).expect(name);
+        let weight = knob("net.core.dev_weight");
+        assert!(weight.what.contains("sends") && weight.inert.contains("Of what is sent"), "{weight:?}");
+        let reserve = knob("net.core.mem_pcpu_rsv");
+        assert_eq!((reserve.since, reserve.parse("255").is_err()), (Some("6.9"), true));
+        assert!(knob("socket.incoming_cpu").inert.contains("from Linux 4.6 until 6.2"));
+    }
+
+    #[test]
     fn a_name_is_found_by_dots_or_slashes_and_a_mistyped_one_by_its_last_word() {
         let name = |knob: Option<&Knob>| knob.map(|knob| knob.name);
         assert_eq!(name(named("net/core/somaxconn")), Some("net.core.somaxconn"));

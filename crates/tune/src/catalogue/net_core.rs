@@ -131,9 +131,11 @@ pub(super) const KNOBS: &[Knob] = &[
         kind: Kind::Integer { min: 1, max: i32::MAX as i64 },
         unit: "packets",
         default: Some("64"),
-        what: "Packets that a CPU takes from its own backlog at a time",
-        inert: "For drivers with NAPI without RPS.",
+        what: "Packets that a CPU takes from its own backlog at a time, and that one run of a queueing discipline sends",
+        inert: "Of what is received, for drivers with NAPI without RPS. Of what is sent, for devices without a queueing discipline: loopback, veth.",
         risk: "One source of packets keeps the others waiting",
+        truth: "It bounds sending too: when a run of the discipline has sent so many, a softirq sends the rest (dev_weight_rx_bias and dev_weight_tx_bias multiply it for either way).",
+        source: "Documentation/admin-guide/sysctl/net.rst; net/sched/sch_generic.c",
         ..HOST
     },
     Knob {
@@ -177,7 +179,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.rps_sock_flow_entries",
         path: "proc/sys/net/core/rps_sock_flow_entries",
-        kind: Kind::Integer { min: 0, max: 1 << 29 },
+        kind: Kind::PowerOfTwo { max: 1 << 29 },
         unit: "flows",
         default: Some("0"),
         what: "Size of the table by which RFS sends a flow's packets to the CPU where its program last read",
@@ -237,12 +239,13 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.mem_pcpu_rsv",
         path: "proc/sys/net/core/mem_pcpu_rsv",
-        kind: Kind::COUNT,
+        // A megabyte in pages of 4 KiB (SK_MEMORY_PCPU_RESERVE, include/net/proto_memory.h): less is refused.
+        kind: Kind::Integer { min: 256, max: i32::MAX as i64 },
         unit: "pages",
         default: Some("256"),
         what: "Pages of protocol memory that a CPU keeps to itself before it touches the counter that all share",
         risk: "The sum is that much less exact on each CPU",
-        since: Some("6.6"),
+        since: Some("6.9"),
         ..HOST
     },
     Knob {

@@ -472,8 +472,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.ipv4.ip_local_reserved_ports",
         path: "proc/sys/net/ipv4/ip_local_reserved_ports",
-        kind: Kind::Text,
-        unit: "ports",
+        kind: Kind::Ports,
         what: "Ports that are never chosen, as 8080,9000-9100",
         inert: "For bind() to a port by its number.",
         risk: "Fewer ports for outgoing connections. A write replaces the whole list",

@@ -106,11 +106,11 @@ pub(super) const KNOBS: &[Knob] = &[
         name: "socket.incoming_cpu",
         kind: Kind::Integer { min: -1, max: 8191 },
         what: "SO_INCOMING_CPU of a listener: of several on one port, the one whose CPU a packet came on is preferred",
-        inert: "Without SO_REUSEPORT, and where packets come on other CPUs than shards run on.",
+        inert: "Without SO_REUSEPORT, and where packets come on other CPUs than shards run on. With SO_REUSEPORT the kernel ignored it from Linux 4.6 until 6.2, unless the mend was ported back.",
         risk: "If all packets come on one CPU, one shard gets all connections",
         danger: Danger::Medium,
         since: Some("4.4"),
-        source: "socket(7)",
+        source: "socket(7); net/core/sock_reuseport.c (commit b261eda84ec1)",
         ..SOCKET
     },
     Knob {

@@ -1,4 +1,4 @@
-//! Limits of the process: open files and locked memory, of a server that runs or of who would start one.
+//! Limits: open files and locked memory of a server that runs or of who would start one, and open files of the whole host.
 
 use super::{Cost, Report, field, server, told};
 use crate::look::Look;
@@ -8,7 +8,41 @@ const CONNECTIONS: u64 = 100_000;
 /// Fixed buffers of some shards.
 const LOCKED_BYTES: u64 = 64 << 20;
 
+/// Open files of the host: enough for a million connections and what else is open, which the kernel's own `fs.nr_open` is.
+const FILES: u64 = 1_000_000;
+/// What bounds them, what a short one means, and what to do. No profile sets these: a number that is more on one host is less on the next,
+/// where systemd has raised both as far as the kernel lets it (since version 240; its NEWS).
+const BOUNDS: &[(&str, &str, &str)] = &[
+    (
+        "fs.nr_open",
+        "no process can have the open files of a million connections, whatever its own limit",
+        "`sysctl -w fs.nr_open=1048576`, the kernel's own",
+    ),
+    (
+        "fs.file-max",
+        "all processes together cannot have the open files of a million connections",
+        "`sysctl -w fs.file-max=2400000`, for as many at both ends, if there is the memory for them",
+    ),
+];
+
 pub(super) fn examine(look: &Look, report: &mut Report) {
+    BOUNDS.iter().for_each(|bound| of_host(look, report, bound));
+    of_process(look, report);
+}
+
+fn of_host(look: &Look, report: &mut Report, &(name, what, cure): &(&'static str, &str, &str)) {
+    let path = format!("proc/sys/{}", name.replacen('.', "/", 1));
+    // The kernel shows it without a sign, and on some hosts it is more than an i64 holds.
+    match look.line(&path).and_then(|line| line.parse::<u64>().ok()) {
+        None => report.unknown(name, format!("/{path} cannot be read")),
+        Some(files) if files < FILES => {
+            report.find(Cost::Slight, name, told(what, format!("{name} is {files}"), cure));
+        }
+        Some(files) => report.fine(name, files.to_string()),
+    }
+}
+
+fn of_process(look: &Look, report: &mut Report) {
     let (process, name) = server(look);
     let Ok(limits) = look.read(&format!("{process}/limits")) else {
         return report.unknown("limits", format!("/{process}/limits cannot be read"));
@@ -58,8 +92,9 @@ fn may_lock(status: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::examine;
+    use super::{BOUNDS, examine};
     use crate::doctor::tests::check;
+    use crate::profile::{BUILT_IN, Profile, Setting};
 
     #[test]
     fn short_limits_are_found_unless_memory_is_not_counted() {
@@ -74,5 +109,21 @@ mod tests {
         let free = "Max open files 1024 1048576 files\nMax locked memory unlimited unlimited bytes\n";
         check(examine, &[("proc/self/limits", free)], "fine: no limit");
         check(examine, &[], "unknown: cannot be read");
+    }
+
+    #[test]
+    fn bounds_of_the_host_are_found_where_they_are_short_and_no_profile_would_lower_them() {
+        let host = |nr_open: &'static str, file_max: &'static str| {
+            [("proc/sys/fs/nr_open", nr_open), ("proc/sys/fs/file-max", file_max)]
+        };
+        check(examine, &host("1048576\n", "98304\n"), "slight: fs.file-max is 98304");
+        check(examine, &host("1048576\n", "98304\n"), "fine: 1048576");
+        check(examine, &host("1024\n", "18446744073709551615\n"), "slight: fs.nr_open is 1024");
+        check(examine, &host("1024\n", "18446744073709551615\n"), "fine: 18446744073709551615");
+        for (name, text) in BUILT_IN {
+            let profile = Profile::read(name, text).expect("a profile");
+            let is_bound = |setting: &Setting| BOUNDS.iter().any(|(bound, ..)| setting.knob.name == *bound);
+            assert!(!profile.settings.iter().any(is_bound), "{name}");
+        }
     }
 }

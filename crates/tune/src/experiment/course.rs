@@ -8,7 +8,7 @@ use stats::outcome::Environment;
 use super::arm::ArmPlan;
 use super::place::Place;
 use super::run;
-use super::workload::{Workload, better};
+use super::workload::Workload;
 
 /// What an experiment is meant to be.
 #[derive(Clone, Debug)]
@@ -67,6 +67,14 @@ pub enum CourseError {
         /// What it met.
         why: String,
     },
+    /// No setting of a profile can be tried here, so the whole of it would be compared with itself.
+    #[error("nothing of the profile can be tried here; {name}: {why}")]
+    Nothing {
+        /// The first of its knobs.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// There is not the time for eight blocks, without which nothing can be said.
     #[error("a budget of {budget_s} s has room for {blocks} blocks, and the first look is after 8")]
     Budget {
@@ -83,6 +91,7 @@ impl CourseError {
         match self {
             CourseError::Arm { why, .. } if why.contains("CAP_SYS_ADMIN") => "the same as root".into(),
             CourseError::Arm { .. } => "the same setting or flag by itself, to see what refuses it".into(),
+            CourseError::Nothing { .. } => "`ringmill-lab plan`, which says more of each".into(),
             CourseError::Budget { .. } => "a longer `--budget`, or a shorter `--duration`".into(),
         }
     }
@@ -93,8 +102,8 @@ impl Plan {
     pub fn declaration(&self) -> Result<Declaration, CourseError> {
         let run = self.workload.duration + self.workload.warmup + AROUND;
         let blocks = (self.budget.as_secs_f64() / (3.0 * run.as_secs_f64())) as u64;
-        let metric = &self.workload.metric;
-        let declaration = Declaration::new(&self.a.spec(), &self.b.spec(), metric, better(metric), self.seed);
+        let Workload { metric, better, .. } = &self.workload;
+        let declaration = Declaration::new(&self.a.spec(), &self.b.spec(), metric, *better, self.seed);
         let first = declaration.looks[0];
         if blocks < first {
             return Err(CourseError::Budget { budget_s: self.budget.as_secs(), blocks });
@@ -193,6 +202,7 @@ const SEED_MASK: u64 = (1 << 53) - 1;
 mod tests {
     use super::*;
     use crate::experiment::Kind;
+    use stats::experiment::Better;
     use std::path::PathBuf;
 
     fn plan(budget: Duration) -> Plan {
@@ -208,6 +218,7 @@ mod tests {
             warmup: Duration::from_millis(600),
             rate_per_s: None,
             metric: "cost".into(),
+            better: Better::Lower,
         };
         let (a, b) = (ArmPlan::default(), ArmPlan::parse("net.core.somaxconn=8").expect("a knob"));
         Plan {

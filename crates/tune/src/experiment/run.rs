@@ -10,13 +10,14 @@ use std::time::Duration;
 use linux::machine::Counters;
 use linux::{cpu, loopback, namespace};
 use stats::experiment::Run;
-use stats::outcome::{Environment, Outcome, State, Verdict};
+use stats::outcome::{Environment, Outcome, State};
+use stats::verdict::{Finding, findings};
 
 use super::arm::{ArmPlan, Set};
 use super::load::printed;
 use super::place::Place;
 use super::server::Server;
-use super::workload::{Kind, Workload};
+use super::workload::{Kind, Workload, is_time_of_answers};
 use crate::root::Root;
 use crate::value::Value;
 
@@ -36,7 +37,7 @@ pub(super) fn one(
     seed: u64,
     is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Made, String> {
-    let inside = || {
+    apart(|| {
         fresh(&arm.settings)?;
         let before = Weather::now();
         let mut made = match &workload.kind {
@@ -45,8 +46,25 @@ pub(super) fn one(
         }?;
         (made.run.steal_share, made.run.pressure_share) = Weather::now().since(&before);
         Ok(made)
-    };
-    std::thread::scope(|scope| scope.spawn(inside).join()).expect("a run says what it met instead of a panic")
+    })
+}
+
+/// Whether this machine takes the settings of `arm`, and its server the flags: tried, and all of it gone. Errors: what refuses them, in a
+/// sentence without its end.
+pub(super) fn takes(place: &Place, kind: &Kind, arm: &ArmPlan) -> Result<(), String> {
+    apart(|| {
+        fresh(&arm.settings)?;
+        match kind.scheme() {
+            _ if arm.flags.is_empty() => Ok(()),
+            None => Err("it is a flag of the server, and a command brings its own".into()),
+            Some(scheme) => Server::start(place, scheme, &arm.flags).map(drop),
+        }
+    })
+}
+
+/// What `act` returns, in a thread of its own.
+fn apart<T: Send>(act: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    std::thread::scope(|scope| scope.spawn(act).join()).expect("a run says what it met instead of a panic")
 }
 
 /// Takes the calling thread into a new namespace with these settings.
@@ -56,12 +74,14 @@ fn fresh(settings: &[Set]) -> Result<(), String> {
     loopback::lift().map_err(met("lift the loopback device"))?;
     let root = Root::namespace().map_err(met("a sysfs of its own"))?;
     for Set { knob, value } in settings {
-        let met = |why: std::io::Error| match why.kind() {
+        let met = |why: std::io::Error| format!("{}={value}: {why}", knob.name);
+        // Looked at first: a write may find nothing too, such as a congestion control that is no module of this kernel.
+        root.read(knob.path).map_err(|why| match why.kind() {
             std::io::ErrorKind::NotFound => {
                 format!("{}: this kernel shows it in no namespace but the first", knob.name)
             }
-            _ => format!("{}={value}: {why}", knob.name),
-        };
+            _ => met(why),
+        })?;
         root.write(knob.path, &value.to_string()).map_err(met)?;
         let text = root.read(knob.path).map_err(met)?;
         if Value::read(knob.kind, &text).as_ref() != Ok(value) {
@@ -112,7 +132,7 @@ fn native(
 
 /// What a result of the generator says, with what the server's process spent meanwhile.
 fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
-    let excluded = spoilt(&outcome.verdict, metric).map(str::to_owned);
+    let excluded = spoilt(&findings(outcome), metric).map(str::to_owned);
     let mut run = Run { excluded, ..Run::default() };
     run.put("failed_requests", outcome.errors.sum() as f64);
     run.put("requests_per_s", outcome.rate.achieved_per_s);
@@ -141,15 +161,17 @@ fn figures(outcome: &Outcome, metric: &str, spent_ns: Option<u64>) -> Run {
     run
 }
 
-/// Why the generator itself calls a run invalid, if it does so for what the generator did, or for want of what the metric is made of.
-/// Requests that failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
-fn spoilt<'a>(verdict: &'a Verdict, metric: &str) -> Option<&'a str> {
-    let is_quantile = metric.ends_with("_ns") && !metric.starts_with("cpu");
-    let judges: &[&str] =
-        if is_quantile { &["send_lag:", "answers:", "samples:"] } else { &["send_lag:", "answers:"] };
-    let is_its_own = |reason: &&String| judges.iter().any(|judge| reason.starts_with(judge));
-    let reason = verdict.reasons.iter().find(is_its_own).map(String::as_str);
-    reason.filter(|_| verdict.state == State::Invalid)
+/// Why a run is invalid by the generator's own rules, if it is so for what the generator did, or for want of what the metric is made of.
+/// The judge of that must call it invalid itself: a reservation beside errors that spoil the run is no reason to leave it out. Requests that
+/// failed and a rate that was not reached are what a setting does to a server: without such runs it would look harmless.
+fn spoilt<'a>(findings: &'a [Finding], metric: &str) -> Option<&'a str> {
+    let judges: &[&str] = match is_time_of_answers(metric) {
+        true => &["send_lag:", "answers:", "samples:"],
+        false => &["send_lag:", "answers:"],
+    };
+    let is_its_own = |finding: &&Finding| judges.iter().any(|judge| finding.reason.starts_with(judge));
+    let mut invalid = findings.iter().filter(|finding| finding.state == State::Invalid);
+    invalid.find(is_its_own).map(|finding| finding.reason.as_str())
 }
 
 /// The user's program, whose figure is found by its path in what it printed: `rate.achieved_per_s`.
@@ -234,6 +256,31 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is not made says so")]
+    fn what_this_machine_refuses_is_found_without_a_run() {
+        let place = Place {
+            server: "/nowhere/ringmill".into(),
+            load: "/nowhere/ringmill-load".into(),
+            cores_server: cpu::allowed().expect("a thread runs somewhere"),
+            cores_load: Vec::new(),
+        };
+        let command = Kind::Command(vec!["/bin/true".into()]);
+        let taken = |kind: &Kind, spec: &str| takes(&place, kind, &ArmPlan::parse(spec).expect("settings"));
+        if let Err(why) = taken(&command, "") {
+            return eprintln!("not tested: {why}");
+        }
+        let refused = |kind: &Kind, spec: &str| taken(kind, spec).expect_err(spec);
+        assert_eq!(taken(&command, "net.core.somaxconn=8"), Ok(()));
+        // Shown as 8080-8081.
+        assert_eq!(taken(&command, "net.ipv4.ip_local_reserved_ports=8081,8080"), Ok(()));
+        let unknown = "net.ipv4.tcp_congestion_control=nosuch";
+        let why = refused(&command, unknown);
+        assert!(why.starts_with(&format!("{unknown}: ")) && why.contains("os error"), "{why}");
+        assert!(refused(&command, "ringmill:--spin-us 1").contains("a command brings its own"));
+        assert!(refused(&Kind::Http, "ringmill:--spin-us 1").contains("/nowhere/ringmill"));
+    }
+
+    #[test]
     fn stolen_time_is_the_eighth_field_of_all_cores() {
         let stat = "cpu  10 1 20 300 4 0 5 60 7 0\ncpu0 1 1 1 1 1 1 1 1\n";
         assert_eq!(ticks(stat), Some([400, 60]));
@@ -242,17 +289,24 @@ mod tests {
 
     #[test]
     fn a_run_is_excluded_for_what_its_generator_did_and_not_for_what_the_setting_did_to_the_server() {
-        let check = |state: State, reason: &str, metric: &str, expected: bool| {
-            let verdict = Verdict { state, reasons: vec![reason.to_owned()] };
-            assert_eq!(spoilt(&verdict, metric).is_some(), expected, "{reason} {metric}");
+        let check = |found: &[(State, &str)], metric: &str, expected: bool| {
+            let finding = |&(state, reason): &(State, &str)| Finding { state, reason: reason.into() };
+            let found: Vec<Finding> = found.iter().map(finding).collect();
+            assert_eq!(spoilt(&found, metric).is_some(), expected, "{found:?} {metric}");
         };
-        check(State::Invalid, "send_lag: p99 is 3 ms", "requests_per_s", true);
-        check(State::Degraded, "send_lag: p99 is 30 us", "requests_per_s", false);
-        check(State::Invalid, "errors: 12 % failed", "requests_per_s", false);
-        check(State::Invalid, "rate: 50 % of it", "p99_ns", false);
-        check(State::Invalid, "samples: 25 carry no quantile", "received_bytes_per_s", false);
-        check(State::Invalid, "samples: 25 carry no quantile", "cpu_ns_per_request", false);
-        check(State::Invalid, "samples: 25 carry no quantile", "p99_ns", true);
+        let lagged = (State::Invalid, "send_lag: p99 is 3 ms");
+        let lags = (State::Degraded, "send_lag: p99 is 30 us");
+        let failed = (State::Invalid, "errors: 12 % failed");
+        let few = (State::Invalid, "samples: 25 carry no quantile");
+        check(&[lagged], "requests_per_s", true);
+        check(&[lags], "requests_per_s", false);
+        check(&[failed], "requests_per_s", false);
+        check(&[lags, failed], "requests_per_s", false);
+        check(&[lagged, failed], "requests_per_s", true);
+        check(&[(State::Invalid, "rate: 50 % of it")], "p99_ns", false);
+        check(&[few], "received_bytes_per_s", false);
+        check(&[few], "cpu_ns_per_request", false);
+        check(&[few], "p99_ns", true);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Workload {
     pub rate_per_s: Option<f64>,
     /// The figure that decides.
     pub metric: String,
+    /// Which way of it is good.
+    pub better: Better,
 }
 
 impl FromStr for Kind {
@@ -65,8 +67,18 @@ impl Kind {
         }
     }
 
+    /// Which way of a figure is good: a rate is better where it is higher, time and cost where they are lower. `None` where nobody knows: a
+    /// command's figure tells by the end of its name, `_per_s` or `_ns`, or not at all.
+    pub fn better(&self, metric: &str) -> Option<Better> {
+        match self {
+            _ if metric.ends_with("_per_s") => Some(Better::Higher),
+            Kind::Command(_) if !metric.ends_with("_ns") => None,
+            _ => Some(Better::Lower),
+        }
+    }
+
     /// The scheme of the server; `None` for a command, which brings its own.
-    pub(super) fn scheme(&self) -> Option<&'static str> {
+    pub fn scheme(&self) -> Option<&'static str> {
         match self {
             Kind::Echo => Some("echo"),
             Kind::Http | Kind::Connect | Kind::Bulk => Some("http"),
@@ -86,9 +98,10 @@ impl Kind {
     }
 }
 
-/// Which way of a figure is good, by its name: a rate is better where it is higher, time and cost where they are lower.
-pub fn better(metric: &str) -> Better {
-    if metric.ends_with("_per_s") { Better::Higher } else { Better::Lower }
+/// Whether a figure of the generator's is made of the times that answers and connects took. It says what a client feels at a fixed rate
+/// only: a load that waits for a slow answer sends nothing meanwhile, and so has few of them.
+pub fn is_time_of_answers(metric: &str) -> bool {
+    metric.ends_with("_ns") && !metric.starts_with("cpu")
 }
 
 impl fmt::Display for Workload {
@@ -124,19 +137,28 @@ mod tests {
     }
 
     #[test]
-    fn the_direction_is_that_of_the_name() {
-        let of = |metric: &str| better(metric);
-        assert_eq!(
-            [of("requests_per_s"), of("cpu_ns_per_request"), of("p99_ns")],
-            [Better::Higher, Better::Lower, Better::Lower]
-        );
+    fn the_direction_is_that_of_the_name_and_is_not_guessed_of_a_command() {
+        let command = Kind::Command(vec!["bench".into()]);
+        let of = |metric: &str| [Kind::Http.better(metric), command.better(metric)];
+        assert_eq!(of("requests_per_s"), [Some(Better::Higher); 2]);
+        assert_eq!(of("latency.p99_ns"), [Some(Better::Lower); 2]);
+        assert_eq!(of("cpu_ns_per_request"), [Some(Better::Lower), None]);
+        assert_eq!(of("throughput_mbps")[1], None);
+    }
+
+    #[test]
+    fn what_answers_took_is_told_from_what_they_cost_and_how_many_there_were() {
+        let of = |metric: &str| is_time_of_answers(metric);
+        assert_eq!([of("p99_ns"), of("max_ns"), of("connect_p99_ns")], [true; 3]);
+        assert_eq!([of("cpu_ns_per_request"), of("requests_per_s"), of("failed_requests")], [false; 3]);
     }
 
     #[test]
     fn what_is_declared_of_a_workload_says_all_of_it() {
         let (duration, warmup) = (Duration::from_secs(2), Duration::from_millis(500));
         let metric = "requests_per_s".to_owned();
-        let workload = Workload { kind: Kind::Connect, duration, warmup, rate_per_s: None, metric };
+        let (kind, better) = (Kind::Connect, Better::Higher);
+        let workload = Workload { kind, duration, warmup, rate_per_s: None, metric, better };
         let said = "connect burst /ping --connections 256 --churn 1 --close rst; closed loop; 2 s after 500 ms of warm-up";
         assert_eq!(workload.to_string(), said);
     }

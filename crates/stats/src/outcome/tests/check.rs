@@ -1,4 +1,4 @@
-//! As much of JSON Schema (draft 2020-12) as `docs/result.schema.json` uses. A keyword that is not known here is a mistake of the
+//! As much of JSON Schema (draft 2020-12) as the schemas in `docs/` use. A keyword that is not known here is a mistake of the
 //! schema, so nothing in it can go unchecked. The crates that know all of it bring fifty others.
 
 use serde_json::{Map, Value};
@@ -27,6 +27,10 @@ impl Schema {
                     Value::Array(types) => types.iter().any(|one| is_of(one, value)),
                     one => is_of(one, value),
                 },
+                "anyOf" => {
+                    let mut schemas = says.as_array().expect("a list").iter();
+                    schemas.any(|one| self.value(one, value, at).is_ok())
+                }
                 "const" => says == value,
                 "enum" => says.as_array().expect("a list").contains(value),
                 "minimum" => value.as_f64().is_none_or(|number| number >= says.as_f64().expect("a number")),
