@@ -66,8 +66,11 @@ fn connections_that_churn_are_opened_again() {
 
 #[test]
 fn connections_that_all_end_at_once_find_room_to_come_again() {
-    let flags = ["--closed", "--churn", "1", "-c", "256", "--shards", "1"];
-    let result = measure(&format!("http://{}/", serve(http)), &flags);
+    let url = format!("http://{}/", serve(http));
+    let flags =
+        ["--closed", "--churn", "1", "-c", "256", "--shards", "1", "--duration", "300ms", "--warmup", "0"];
+    let (_, out, err) = run(&[&[&url, "--json", "-"], &flags[..]].concat());
+    let result: Value = serde_json::from_str(&out).unwrap_or_else(|why| panic!("{why}: {out}{err}"));
     assert!(result["connections"]["opened"].as_u64().is_some_and(|count| count > 256), "{result}");
     assert_eq!(result["errors"]["refused"], 0, "{result}");
 }
