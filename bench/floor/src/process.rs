@@ -103,7 +103,8 @@ pub fn machine_busy_ns() -> u64 {
     const TICK_NS: u64 = 10_000_000;
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let busy = |line: &str| {
-        let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+        let ticks: Vec<u64> =
+            line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
         // user nice system idle iowait irq softirq steal; guest time is inside user time.
         let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else { return 0 };
         user + nice + system + irq + softirq + steal
