@@ -42,6 +42,7 @@ pub struct Cqe {
     pub flags: u32,
 }
 
+const OP_POLL_ADD: u8 = 6;
 const OP_RECVMSG: u8 = 10;
 const OP_ACCEPT: u8 = 13;
 const OP_ASYNC_CANCEL: u8 = 14;
@@ -58,6 +59,7 @@ const RECV_MULTISHOT: u16 = 1 << 1;
 const BUNDLE: u16 = 1 << 4;
 const SEND_VECTORIZED: u16 = 1 << 5;
 const ACCEPT_MULTISHOT: u16 = 1 << 0;
+const POLL_ADD_MULTI: u32 = 1 << 0;
 const FILE_INDEX_ALLOC: u32 = u32::MAX;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
@@ -107,6 +109,29 @@ impl Sqe {
             user_data,
             ..Self::default()
         }
+    }
+
+    /// Accepts one connection into the next free slot of the file table.
+    pub fn accept(listener: RawFd, user_data: u64) -> Self {
+        Self { ioprio: 0, ..Self::accept_multishot(listener, user_data) }
+    }
+
+    /// Says each time that a slot of the file table becomes readable.
+    pub fn poll_multishot(slot: u32, user_data: u64) -> Self {
+        Self { flags: FIXED_FILE, ..Self::poll_multishot_fd(slot as RawFd, user_data) }
+    }
+
+    /// The same for a descriptor of the process.
+    pub fn poll_multishot_fd(fd: RawFd, user_data: u64) -> Self {
+        let (len, op_flags) = (POLL_ADD_MULTI, libc::POLLIN as u32);
+        Self { opcode: OP_POLL_ADD, fd, len, op_flags, user_data, ..Self::default() }
+    }
+
+    /// Receives at most `bytes` bytes to `to`, if there are any by now.
+    pub fn recv(slot: u32, to: *mut u8, bytes: u32, user_data: u64) -> Self {
+        let op_flags = libc::MSG_DONTWAIT as u32;
+        let (opcode, flags, fd, addr) = (OP_RECV, FIXED_FILE, slot as i32, to as u64);
+        Self { opcode, flags, fd, addr, len: bytes, op_flags, user_data, ..Self::default() }
     }
 
     /// Receives into buffers of `group` until EOF, an error, no buffer, or `limit` bytes (0: no limit); waits for readiness
@@ -217,14 +242,22 @@ pub struct Setup {
     pub completions: u32,
     /// Slots in the table of direct descriptors.
     pub files: u32,
-    /// Lets `watch` see deferred work without a syscall.
+    /// Lets `watch` and `work_waits` see deferred work without a syscall.
     pub spin: bool,
+    /// Completions are posted in whichever system call the thread makes next, not only in an enter of this ring.
+    pub coop: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { entries: 256, completions: 1024, files: 0, spin: false, coop: false }
+    }
 }
 
 /// The ring of one thread.
 pub struct Ring {
     uring: IoUring,
-    registered: RawFd,
+    registered: Option<RawFd>,
     enters: u64,
     reaped: Vec<Cqe>,
 }
@@ -233,7 +266,12 @@ impl Ring {
     /// A ring for the calling thread alone.
     pub fn new(setup: &Setup) -> io::Result<Self> {
         let mut builder = IoUring::builder();
-        builder.setup_single_issuer().setup_defer_taskrun().setup_submit_all();
+        builder.setup_single_issuer().setup_submit_all();
+        if setup.coop {
+            builder.setup_coop_taskrun();
+        } else {
+            builder.setup_defer_taskrun();
+        }
         builder.setup_no_sqarray().setup_cqsize(setup.completions);
         if setup.spin {
             builder.setup_taskrun_flag();
@@ -242,7 +280,8 @@ impl Ring {
         if setup.files > 0 {
             uring.submitter().register_files_sparse(setup.files)?;
         }
-        let registered = register_ring_fd(uring.as_raw_fd())?;
+        // A thread may register 16 of them; further ones are found by their descriptor.
+        let registered = register_ring_fd(uring.as_raw_fd()).ok();
         Ok(Self { uring, registered, enters: 0, reaped: Vec::new() })
     }
 
@@ -272,14 +311,18 @@ impl Ring {
         let timeout = if timeout_ns == 0 { 0 } else { &raw const time as u64 };
         let events = GetEvents { sigmask: 0, sigmask_bytes: 0, min_wait_us: 0, timeout };
         self.enters += 1;
+        let (fd, by_number) = match self.registered {
+            Some(number) => (number, ENTER_REGISTERED_RING),
+            None => (self.uring.as_raw_fd(), 0),
+        };
         // SAFETY: `events` and `time` outlive the call; entries were checked by `push`.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_io_uring_enter,
-                self.registered,
+                fd,
                 to_submit as u32,
                 want,
-                ENTER_GETEVENTS | ENTER_EXT_ARG | ENTER_REGISTERED_RING | ENTER_NO_IOWAIT,
+                ENTER_GETEVENTS | ENTER_EXT_ARG | ENTER_NO_IOWAIT | by_number,
                 &raw const events,
                 size_of::<GetEvents>(),
             )
@@ -314,8 +357,20 @@ impl Ring {
         self.reaped = reaped;
     }
 
+    /// Whether anything was queued that the kernel has not taken.
     #[inline]
-    fn work_waits(&mut self) -> bool {
+    pub fn has_unsubmitted(&mut self) -> bool {
+        !self.uring.submission().is_empty()
+    }
+
+    /// The ring's descriptor.
+    pub fn descriptor(&self) -> RawFd {
+        self.uring.as_raw_fd()
+    }
+
+    /// Whether the kernel has something to be fetched. Reads memory only; needs `Setup::spin`.
+    #[inline]
+    pub fn work_waits(&mut self) -> bool {
         !self.uring.completion().is_empty() || self.uring.submission().taskrun()
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Desk<N: Send> {
     pub(crate) stamps: Option<Box<Stamps>>,
     pub(crate) board: Arc<Board>,
     pub(crate) pool: Pool,
+    /// The buffers of streams that are only polled, where there are such.
+    pub(crate) fetch_pool: Option<Pool>,
     pub(crate) spare: Spare,
     pub(crate) post: Post<Letter<N>>,
     /// Notes from this seat to itself.
@@ -278,6 +280,7 @@ impl<N: Send> Desk<N> {
             stamps: None,
             board,
             pool,
+            fetch_pool: None,
             spare: Spare::default(),
             post,
             letters: VecDeque::new(),

@@ -50,6 +50,9 @@ pub struct Plan {
     pub zero_copy: ZeroCopy,
     /// A leg on which nothing moved for so long is closed; `None` is never.
     pub idle: Option<Duration>,
+    /// A connection that has been idle for so long waits by a poll instead of an armed receive, which saves the kernel's memory
+    /// for it; 0 is never. Of the engine uring.
+    pub park: Duration,
     /// How long a drain may take before what is left is aborted.
     pub drain: Duration,
     /// Most bytes of output that one leg queues. Peers that read slowly share 64 MiB a seat, their unread input counted:
@@ -77,6 +80,7 @@ impl Default for Plan {
             turn_sends: u32::MAX,
             zero_copy: ZeroCopy::Auto,
             idle: None,
+            park: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             out_max: 256 * 1024,
             ring: Factors::default(),
@@ -222,6 +226,9 @@ pub struct SeatInfo {
     pub core: Option<usize>,
     /// What the kernel gave its ring, and what is missing and why; `None` where the engine has none.
     pub ring: Option<Features>,
+    /// How many rings it has: more than one where a table of descriptors cannot hold its bound of connections. 0 where the
+    /// engine has none.
+    pub rings: u32,
     /// Its real bound on connections, after the descriptors there are.
     pub connections_max: usize,
 }

@@ -161,7 +161,7 @@ fn main() -> std::io::Result<()> {
     stop_on_signals();
     let listener = sock::listen(addr)?;
     let files = raise_nofile().min(65_536) as u32;
-    let mut ring = Ring::new(&Setup { entries: 4096, completions: 16_384, files, spin: false })?;
+    let mut ring = Ring::new(&Setup { entries: 4096, completions: 16_384, files, ..Setup::default() })?;
     let buffers = Buffers::new(&ring, GROUP, count, bytes, Layout::Single)?;
     ring.push(Sqe::accept_multishot(listener.as_raw_fd(), ACCEPT));
     let mut http = Http {

@@ -160,7 +160,7 @@ struct Before {
 /// Multishot receive, one send per datagram straight from the received buffer to the received name, one enter a turn.
 fn ring(socket: &OwnedFd) -> io::Result<u64> {
     const RECV: u64 = u64::MAX;
-    let mut ring = Ring::new(&Setup { entries: 1024, completions: 4096, files: 0, spin: false })?;
+    let mut ring = Ring::new(&Setup { entries: 1024, completions: 4096, files: 0, ..Setup::default() })?;
     let mut buffers = Buffers::new(&ring, GROUP, 512, DATAGRAM_BYTES as u32, Layout::Single)?;
     // SAFETY: all zeroes is a valid header; only the lengths are read.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };

@@ -84,6 +84,11 @@ impl BufRing {
         unsafe { (&raw mut (*entry).len).write(len) };
     }
 
+    /// Whether there is an entry that [`BufRing::take_first`] would take.
+    pub(super) fn has_first(&self) -> bool {
+        self.head != self.tail
+    }
+
     /// Takes the oldest entry, as a kernel would; `None` when there is none.
     pub(super) fn take_first(&mut self) -> Option<u16> {
         if self.head == self.tail {

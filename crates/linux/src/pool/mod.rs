@@ -140,6 +140,11 @@ impl Pool {
         ring.publish();
     }
 
+    /// Whether a buffer can be taken. For pools that no kernel ring reads.
+    pub fn has_free(&self) -> bool {
+        self.returned() > 0 || self.0.ring.borrow().has_first()
+    }
+
     /// Buffers that came back and wait for `publish`.
     pub fn returned(&self) -> usize {
         self.0.returned.borrow().len()

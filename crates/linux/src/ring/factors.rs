@@ -26,6 +26,8 @@ pub struct Factors {
     pub incremental: bool,
     /// A receive waits for the socket to be readable before its first try.
     pub poll_first: bool,
+    /// Most direct descriptors of one ring: a seat that is to hold more makes rings beside it. RLIMIT_NOFILE bounds it anyway.
+    pub slots: u32,
     /// Microseconds to wait for more than one completion before a single one ends the wait; 0 is none.
     pub min_wait_us: u32,
 }
@@ -40,6 +42,7 @@ impl Factors {
         bundles: true,
         incremental: false,
         poll_first: true,
+        slots: u32::MAX,
         min_wait_us: 0,
     };
 }
@@ -69,6 +72,9 @@ const WORDS: &[Word] = &[
 
 /// The word that takes a number, and the most of it: beyond a tenth of a second it is no batching any more.
 const MIN_WAIT: &str = "min-wait-us=";
+/// The other one. Fewer would be used up by what a seat keeps in reserve.
+const SLOTS: &str = "slots=";
+const SLOTS_LEAST: u32 = 8;
 const MIN_WAIT_US_MAX: u32 = 100_000;
 const DEFAULT: &str = "default";
 
@@ -81,7 +87,8 @@ impl Factors {
             (*word, factors)
         };
         let min_wait = ("min-wait-us=N", Factors { min_wait_us: 1, ..Factors::BEST });
-        WORDS.iter().map(alone).chain([min_wait])
+        let slots = ("slots=N", Factors { slots: 1 << 10, ..Factors::BEST });
+        WORDS.iter().map(alone).chain([min_wait, slots])
     }
 
     /// The words that make these factors out of the defaults.
@@ -92,7 +99,9 @@ impl Factors {
             with == *self
         };
         let min_wait = (self.min_wait_us > 0).then(|| self.min_wait_word());
-        WORDS.iter().filter(is_set).map(|(word, _)| word.to_string()).chain(min_wait).collect()
+        let slots = (self.slots < u32::MAX).then(|| format!("{SLOTS}{}", self.slots));
+        let words = WORDS.iter().filter(is_set).map(|(word, _)| word.to_string());
+        words.chain(min_wait).chain(slots).collect()
     }
 
     pub(super) fn min_wait_word(&self) -> String {
@@ -110,9 +119,14 @@ impl Factors {
             self.min_wait_us = read.ok_or(format!("`{word}`: expected 1 to {MIN_WAIT_US_MAX}"))?;
             return Ok(());
         }
+        if let Some(number) = word.strip_prefix(SLOTS) {
+            let read = number.parse().ok().filter(|slots| *slots >= SLOTS_LEAST);
+            self.slots = read.ok_or(format!("`{word}`: expected {SLOTS_LEAST} or more"))?;
+            return Ok(());
+        }
         let Some((_, set)) = WORDS.iter().find(|(known, _)| *known == word) else {
             let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
-            return Err(format!("`{word}`: expected {DEFAULT}, {}, {MIN_WAIT}N", known.join(", ")));
+            return Err(format!("`{word}`: expected {DEFAULT}, {}, {MIN_WAIT}N, {SLOTS}N", known.join(", ")));
         };
         let before = self.tier;
         set(self);

@@ -24,6 +24,10 @@ pub(super) enum Held {
     Header(#[allow(dead_code, reason = "the kernel reads it")] Box<libc::msghdr>),
     /// Nothing: an accept into descriptors of the process, told by standing here.
     Accept,
+    /// Nothing: what makes a direct descriptor on a ring whose slots do not begin at 0.
+    Slot,
+    /// A buffer that was taken for a receive.
+    Room(u16),
     /// The argument of a socket option.
     Linger(#[allow(dead_code, reason = "the kernel reads it")] Box<libc::linger>),
 }

@@ -18,6 +18,7 @@ pub use sqe::{Home, Op, Sock};
 use crate::clock::Clock;
 use crate::net::{Arrival, SockAddr};
 use crate::pool::{Chunk, Pool};
+use crate::wake::EventFd;
 use cqe::UNAWAITED;
 use inflight::{Held, InFlight};
 use io_uring::{IoUring, cqueue, squeue};
@@ -26,7 +27,7 @@ use sqe::{CONTROL_BYTES, GROUP, NAME_BYTES, Sqe};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// The ring of one thread, with its pool registered.
@@ -45,6 +46,9 @@ pub struct Ring {
     counts: Counts,
     /// Entries that the kernel has not taken yet.
     unsubmitted: u32,
+    /// The number of its first direct descriptor, and how many of them nobody has.
+    first: u32,
+    free: u32,
 }
 
 /// What a ring has done so far.
@@ -117,11 +121,73 @@ impl Ring {
             pieces: VecDeque::new(),
             counts: Counts::default(),
             unsubmitted: 0,
+            first: 0,
+            free: if factors.direct { setup.descriptors } else { 0 },
         };
         ring.try_receives(bundles, &factors)?;
         ring.try_resets()?;
         ring.counts = Counts::default();
         Ok(ring)
+    }
+
+    /// Makes a ring beside this one, for more direct descriptors of the same thread: a table's size is bounded for each ring
+    /// apart (io_uring_register(2)). Its slots are numbered from `first` on. It is given no buffers: what it is to receive is
+    /// polled for ([`Op::Poll`]) and fetched into buffers of `pool`, which no kernel ring reads. While it is told to
+    /// ([`Ring::notify`]), it signals `event` when it has something.
+    ///
+    /// Errors: as of [`Ring::new`].
+    pub fn beside(
+        &self,
+        setup: &Setup,
+        first: u32,
+        pool: Pool,
+        event: &'static EventFd,
+    ) -> Result<Ring, RingError> {
+        // Whether it has work must be seen in memory: nobody enters it to find out.
+        let (uring, tier) = setup::climb(&Setup { spin: true, ..*setup })?;
+        // A thread may register 16 of them (IO_RINGFD_REG_MAX); further ones are found by their descriptor.
+        if setup.factors.ring_fd {
+            drop(uring.submitter().register_ring_fd());
+        }
+        let bytes = u64::from(setup.descriptors) * 16;
+        let table = uring.submitter().register_files_sparse(setup.descriptors);
+        table.map_err(|e| RingError::from_io("the descriptor table", e, bytes))?;
+        let signals = uring.submitter().register_eventfd(event.as_fd().as_raw_fd());
+        signals.map_err(|e| RingError::from_io("the signal of a ring", e, 0))?;
+        if CAN_HUSH {
+            uring_hush(&uring, true);
+        }
+        Ok(Ring {
+            uring: ManuallyDrop::new(uring),
+            memory: ManuallyDrop::new((pool.clone(), InFlight::default())),
+            gifts: Gifts { pool: Some(pool), numbers: true, ..self.gifts.clone() },
+            fixed: 0,
+            features: Features { tier, present: Vec::new(), missing: Vec::new() },
+            reaped: VecDeque::new(),
+            pieces: VecDeque::new(),
+            counts: Counts::default(),
+            unsubmitted: 0,
+            first,
+            free: setup.descriptors,
+        })
+    }
+
+    /// Lets [`Ring::free_descriptors`] be right. Before the first of them is used.
+    pub fn count_descriptors(&mut self) {
+        self.gifts.numbers = true;
+    }
+
+    /// Direct descriptors that nobody has, where they are counted.
+    pub fn free_descriptors(&self) -> u32 {
+        self.free
+    }
+
+    /// Whether a ring beside another is to signal that it has something. What came while it was not told to is seen by
+    /// [`Ring::work_waits`] alone, so look after this.
+    pub fn notify(&mut self, on: bool) {
+        if CAN_HUSH {
+            uring_hush(&self.uring, !on);
+        }
     }
 
     /// What the kernel gave.
@@ -152,9 +218,17 @@ impl Ring {
 
     /// Queues a submission. A full queue is submitted first. It reaches the kernel at the next [`Ring::wait`].
     #[inline]
-    pub fn push(&mut self, op: Op, tag: Tag) {
+    pub fn push(&mut self, mut op: Op, tag: Tag) {
         if matches!(op, Op::LingerZero(_)) && !self.gifts.resets {
             return;
+        }
+        if self.gifts.numbers && matches!(op, Op::Close(_)) {
+            self.free += 1;
+        }
+        if self.first > 0
+            && let Some(Sock::Direct(slot)) = op.sock()
+        {
+            *slot -= self.first;
         }
         let sqe = sqe::encode(op, tag.0, &self.gifts, &mut self.memory.1);
         self.push_entry(sqe);
@@ -173,7 +247,7 @@ impl Ring {
         debug_assert!(want <= 1 || self.gifts.min_wait_us > 0, "who waits for more may wait for ever");
         let want = if self.reaped.is_empty() { want } else { 0 };
         let untaken = !self.reaped.is_empty() || !self.uring.completion().is_empty();
-        if !untaken && !self.uring.submission().cq_overflow() {
+        if self.gifts.pool.is_none() && !untaken && !self.uring.submission().cq_overflow() {
             self.pool().put_returned();
         }
         self.enter(want, deadline_ns).map_err(|e| RingError::from_io("io_uring_enter", e, 0))?;
@@ -241,6 +315,7 @@ impl Ring {
                 Held::Accept => accepted(result),
                 _ => With::Nothing,
             };
+            let result = if matches!(entry, Held::Slot) { numbered(result, self.first, &mut self.free) } else { result };
             return Completion { tag: Tag(tag), result, more, with };
         }
         let (tag, entry) = held.take(user_data);
@@ -260,6 +335,18 @@ impl Ring {
                 With::Nothing
             }
             Held::Accept => accepted(result),
+            Held::Slot => {
+                let result = numbered(result, self.first, &mut self.free);
+                return Completion { tag: Tag(tag), result, more, with: With::Nothing };
+            }
+            Held::Room(taken) if result > 0 => {
+                self.pieces.push_back(Chunk::Lease(pool.filled(taken, result as u32)));
+                With::Buffers
+            }
+            Held::Room(taken) => {
+                pool.put_back(taken);
+                With::Nothing
+            }
             Held::Address(_) | Held::Linger(_) => With::Nothing,
         };
         Completion { tag: Tag(tag), result, more, with }
@@ -350,7 +437,7 @@ impl Ring {
         let mut best = None;
         for (multishot, bundles, limits) in ways {
             let (ours, _theirs) = trial_pair()?;
-            let gifts = Gifts { multishot, bundles, limits, ..self.gifts };
+            let gifts = Gifts { multishot, bundles, limits, ..self.gifts.clone() };
             let sock = Sock::Plain(ours.as_raw_fd());
             if self.trial(sqe::receive(sock, TRIAL_BYTES, TRIAL.0, &gifts))? > 0 {
                 best = Some(gifts);
@@ -410,6 +497,30 @@ impl Ring {
         }
         Ok(first.expect("what is submitted completes"))
     }
+}
+
+/// Whether a ring may be told not to signal while its thread is awake. The kernel says that there is work and then looks whether
+/// to signal (io_req_local_work_add()); only where atomic operations are barriers is it certain that one of both sides sees the other.
+const CAN_HUSH: bool = cfg!(target_arch = "x86_64");
+
+fn uring_hush(uring: &IoUring, on: bool) {
+    // SAFETY: a completion queue of its own; only its flags are used, and nobody else has one of this ring at this moment.
+    let queue = unsafe { uring.completion_shared() };
+    if on {
+        queue.disable_eventfd();
+    } else {
+        queue.enable_eventfd();
+    }
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+}
+
+/// A slot that the kernel gave out, as it is called outside.
+fn numbered(result: i32, first: u32, free: &mut u32) -> i32 {
+    if result < 0 {
+        return result;
+    }
+    *free -= 1;
+    result + first as i32
 }
 
 /// The tag of what is tried while a ring is made.
@@ -666,10 +777,10 @@ mod tests {
     fn a_reset_is_not_submitted_where_the_kernel_has_none() {
         let mut ring = ring();
         ring.gifts.resets = false;
-        ring.push(Op::LingerZero(0), Tag::new(1, 0, 0));
+        ring.push(Op::LingerZero(Sock::Direct(0)), Tag::new(1, 0, 0));
         assert!(!ring.has_unsubmitted() && ring.counts().in_flight == 0);
         ring.gifts.resets = true;
-        ring.push(Op::LingerZero(0), Tag::new(1, 0, 0));
+        ring.push(Op::LingerZero(Sock::Direct(0)), Tag::new(1, 0, 0));
         assert!(next(&mut ring).result < 0, "no descriptor stands in that slot");
     }
 

@@ -5,6 +5,7 @@
 use super::Factors;
 use super::sqe::OP_SEND_ZC;
 use crate::limits::{self, IoUringSwitch};
+use crate::pool::Pool;
 use io_uring::{Builder, IoUring, Probe};
 use std::fmt;
 use std::io;
@@ -79,8 +80,12 @@ pub struct Features {
 }
 
 /// What the encoder needs to know of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Gifts {
+    /// The slots that come are counted, and numbered where there are rings beside.
+    pub(super) numbers: bool,
+    /// The buffers that receives choose from by themselves; else the kernel chooses from those that it was given.
+    pub(super) pool: Option<Pool>,
     pub(super) multishot: bool,
     pub(super) bundles: bool,
     pub(super) limits: bool,

@@ -48,6 +48,11 @@ pub enum Op {
         /// Bytes after which it ends by itself.
         limit: u32,
     },
+    /// Say each time that a stream becomes readable, or ends, until cancelled. It costs the kernel less memory than an armed
+    /// [`Op::Receive`] (docs/MILLION.md).
+    Poll(Sock),
+    /// Receive what is there by now, at most one buffer of it. Never waits: `-EAGAIN` where there is nothing.
+    Fetch(Sock),
     /// Send all of it: `MSG_WAITALL`, so that only an error or a cancel makes it short.
     Send(Sock, Box<Gather>),
     /// Send its one chunk, a lease, from registered memory without a copy. A lease is a part of one buffer, so such a send
@@ -66,6 +71,8 @@ pub enum Op {
         /// The payload.
         chunk: Chunk,
     },
+    /// Make a TCP socket in the ring's table; the result is its slot. `true` for IPv6.
+    Socket(bool),
     /// Connect a fresh socket.
     Connect(Sock, SocketAddr),
     /// Say each time an eventfd becomes readable.
@@ -79,9 +86,9 @@ pub enum Op {
     Shutdown(Sock),
     /// Make the close of a direct descriptor that follows a reset (`SO_LINGER` with 0 s). Where the kernel cannot (feature
     /// "resets"), nothing is submitted, no completion comes, and the close sends FIN.
-    LingerZero(u32),
+    LingerZero(Sock),
     /// Close a direct descriptor. Silent when it works.
-    Close(u32),
+    Close(Sock),
     /// Complete with `tag` on another ring. Silent when it works.
     Message {
         /// The descriptor of the other ring.
@@ -89,6 +96,29 @@ pub enum Op {
         /// The tag of the completion there.
         tag: super::Tag,
     },
+}
+
+impl Op {
+    /// The socket that it is about, where it is about one.
+    #[inline]
+    pub fn sock(&mut self) -> Option<&mut Sock> {
+        match self {
+            Op::AcceptMulti(sock, _)
+            | Op::Accept(sock, _)
+            | Op::Receive { sock, .. }
+            | Op::Poll(sock)
+            | Op::Fetch(sock)
+            | Op::Send(sock, _)
+            | Op::SendZeroCopy(sock, _)
+            | Op::ReceiveDatagrams(sock)
+            | Op::SendTo { sock, .. }
+            | Op::Connect(sock, _)
+            | Op::Shutdown(sock)
+            | Op::LingerZero(sock)
+            | Op::Close(sock) => Some(sock),
+            Op::Socket(_) | Op::PollMulti(_) | Op::Cancel(_) | Op::CancelKept(_) | Op::Message { .. } => None,
+        }
+    }
 }
 
 #[repr(C)]
@@ -132,6 +162,27 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
         Op::Accept(sock, home) => return accept(sock, home, 0, tag, gifts, held),
         Op::AcceptMulti(sock, home) => return accept(sock, home, ACCEPT_MULTISHOT, tag, gifts, held),
         Op::Receive { sock, limit } => return receive(sock, limit, tag, gifts),
+        Op::Poll(sock) => Sqe {
+            len: POLL_ADD_MULTI,
+            op_flags: (libc::POLLIN | libc::POLLRDHUP) as u32,
+            ..Sqe::on(sock, OP_POLL_ADD)
+        },
+        Op::Fetch(sock) => {
+            let on = Sqe::on(sock, OP_RECV);
+            let op_flags = libc::MSG_DONTWAIT as u32;
+            match gifts.pool.as_ref() {
+                None => {
+                    let (flags, len) = (on.flags | BUFFER_SELECT, gifts.buffer_bytes);
+                    Sqe { flags, len, op_flags, buf: GROUP, ..on }
+                }
+                Some(pool) => {
+                    let taken = pool.take().expect("who fetches has looked whether a buffer is free");
+                    let room = pool.room(taken);
+                    let (addr, len) = (room.iov_base as u64, room.iov_len as u32);
+                    return Sqe { addr, len, op_flags, user_data: held.keep(tag, Held::Room(taken)), ..on };
+                }
+            }
+        }
         Op::Send(sock, mut gather) => {
             let op_flags = (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32;
             let sqe = match gather.single() {
@@ -185,6 +236,17 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
             let sqe = Sqe { addr: &raw const out.message as u64, len: 1, ..Sqe::on(sock, OP_SENDMSG) };
             return Sqe { user_data: held.keep(tag, Held::Datagram(out)), ..sqe };
         }
+        Op::Socket(v6) => {
+            let sqe = Sqe {
+                opcode: OP_SOCKET,
+                fd: if v6 { libc::AF_INET6 } else { libc::AF_INET },
+                off: libc::SOCK_STREAM as u64,
+                len: 0,
+                file_index: FILE_INDEX_ALLOC,
+                ..Sqe::default()
+            };
+            return Sqe { user_data: held.keep(tag, Held::Slot), ..sqe };
+        }
         Op::Connect(sock, to) => {
             let address = Box::new(SockAddr::from(to));
             let sqe = Sqe {
@@ -202,10 +264,11 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
         Op::Cancel(of) => cancel(of.0),
         Op::CancelKept(of) => cancel(held.find(of.0).unwrap_or(of.0)),
         Op::Shutdown(sock) => Sqe { len: libc::SHUT_WR as u32, ..Sqe::on(sock, OP_SHUTDOWN) },
-        Op::LingerZero(slot) => return linger_zero(Sock::Direct(slot), tag, held),
-        Op::Close(slot) => {
+        Op::LingerZero(sock) => return linger_zero(sock, tag, held),
+        Op::Close(Sock::Direct(slot)) => {
             Sqe { opcode: OP_CLOSE, flags: SKIP_SUCCESS, file_index: slot + 1, ..Sqe::default() }
         }
+        Op::Close(Sock::Plain(_)) => panic!("a descriptor of the process is closed by who owns it"),
         Op::Message { ring, tag } => Sqe {
             opcode: OP_MSG_RING,
             flags: SKIP_SUCCESS,
@@ -221,6 +284,10 @@ pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sq
 fn accept(sock: Sock, home: Home, ioprio: u16, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
     let sqe = Sqe { ioprio, ..Sqe::on(sock, OP_ACCEPT) };
     match gifts.direct && home == Home::Ring {
+        // Kept where the slot that comes is to be numbered.
+        true if gifts.numbers => {
+            Sqe { file_index: FILE_INDEX_ALLOC, user_data: held.keep(tag, Held::Slot), ..sqe }
+        }
         true => Sqe { file_index: FILE_INDEX_ALLOC, user_data: tag, ..sqe },
         // Kept, so that its completions are known to be of an accept: only then is their result a descriptor.
         false => Sqe { op_flags: libc::SOCK_CLOEXEC as u32, user_data: held.keep(tag, Held::Accept), ..sqe },
@@ -294,6 +361,7 @@ const OP_SEND: u8 = 26;
 const OP_RECV: u8 = 27;
 const OP_SHUTDOWN: u8 = 34;
 const OP_MSG_RING: u8 = 40;
+const OP_SOCKET: u8 = 45;
 const OP_URING_CMD: u8 = 46;
 pub(super) const OP_SEND_ZC: u8 = 47;
 

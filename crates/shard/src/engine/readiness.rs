@@ -89,7 +89,7 @@ pub(crate) fn prepare<W: Watch>(
     let memory = |errno| linux::Error::Os { what: "map the receive buffers", errno };
     let pool = Pool::new(plan.pool).map_err(memory)?;
     let connections_max = plan.connections_max.min(descriptors(plan, nofile));
-    Ok((Sockets::new(watch()?, pool), SeatInfo { core, ring: None, connections_max }))
+    Ok((Sockets::new(watch()?, pool), SeatInfo { core, ring: None, rings: 0, connections_max }))
 }
 
 /// Descriptors that a seat may have for its connections, at least 1. They belong to the process: each seat keeps to its part of

@@ -198,7 +198,8 @@ impl<S: Service> Seat<S> {
 
     /// Whether more than half of the buffers are lent.
     pub(super) fn is_pressed(&self) -> bool {
-        self.desk.pool.lent() > self.desk.pool.count() / 2
+        let pools = [Some(&self.desk.pool), self.desk.fetch_pool.as_ref()];
+        pools.into_iter().flatten().any(|pool| pool.lent() > pool.count() / 2)
     }
 
     /// Tells the engine whether to receive on this leg, when that changed.

@@ -74,7 +74,13 @@ impl<'a> Client<'a> {
         };
         let connect = |_| peer::connect(load.mode, load.addr);
         let sockets: Vec<OwnedFd> = (0..load.connections).map(connect).collect::<io::Result<_>>()?;
-        let ring = Ring::new(&Setup { entries: 4096, completions: 16_384, files: 0, spin: load.spin })?;
+        let ring = Ring::new(&Setup {
+            entries: 4096,
+            completions: 16_384,
+            files: 0,
+            spin: load.spin,
+            ..Setup::default()
+        })?;
         ring.submitter().register_files(&sockets.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>())?;
         let buffers = if load.verify {
             Buffers::new(&ring, GROUP, 512, 64 << 10, Layout::Single)?

@@ -122,7 +122,7 @@ fn prepare(
     let kept = EXECUTOR_DESCRIPTORS + SEAT_DESCRIPTORS + 3 * plan.listeners.len() as u64;
     let fits = usize::try_from(share - kept.min(share / 2)).unwrap_or(usize::MAX);
     let connections_max = plan.connections_max.min(fits.max(1));
-    Ok((executor, pool, SeatInfo { core, ring: None, connections_max }))
+    Ok((executor, pool, SeatInfo { core, ring: None, rings: 0, connections_max }))
 }
 
 /// An executor on this thread. One that is to spin must be bound: glommio spins on no other, so where no core is named it is

@@ -96,6 +96,11 @@ impl Accept {
     pub(super) fn arm<R: Ring>(&mut self, now_ns: u64, room: Room, driver: &mut Driver<R>) {
         let Some(listener) = self.listener.as_ref().filter(|_| now_ns >= self.again_ns) else { return };
         let sock = Sock::Plain(listener.as_fd().as_raw_fd());
+        let armed = (self.state == State::Armed).then(|| self.tag(MULTI));
+        let room = match self.home {
+            Home::Ring => Room { places: room.places.min(driver.ring.room(armed)), ..room },
+            Home::Process => room,
+        };
         match self.state {
             State::Idle if room.places > room.crowd => {
                 self.stop_singles(SINGLES_MAX, driver);

@@ -9,7 +9,7 @@
 
 use super::accept::is_shortage;
 use super::driver::For;
-use super::link::{Receive, Send};
+use super::link::{Fact, Receive, Send};
 use super::ring::Ring;
 use super::{Uring, driver};
 use crate::conn::Flag;
@@ -36,6 +36,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
             op if op == For::Datagrams as u8 => self.datagram(leg, completion),
             op if op == For::SendTo as u8 => self.sent_to(leg, completion.result),
             op if op == For::Finish as u8 => self.driver.done(leg),
+            op if op == For::Poll as u8 => self.polled(leg, completion),
+            op if op == For::Fetch as u8 => self.fetched(leg, completion),
+            op if op == For::Socket as u8 => self.made(leg, completion.result),
             op if op == For::Event as u8 => self.woken(completion.more),
             // It was not woken by the message, and nobody else will try: the wake was claimed.
             op if op == For::Message as u8 => self.peers.parkers[leg.slot as usize].event().signal(),
@@ -76,8 +79,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn take_in(&mut self, sock: Sock, fd: Option<OwnedFd>, id: ListenerId) {
         let Some(leg) = self.seat.reserve(id) else {
             self.seat.desk.meter().accept_errors.inc();
-            if let Sock::Direct(slot) = sock {
-                self.driver.ring.push(Op::Close(slot), driver::tag(For::Forgotten, super::NOBODY));
+            if matches!(sock, Sock::Direct(_)) {
+                self.driver.ring.push(Op::Close(sock), driver::tag(For::Forgotten, super::NOBODY));
             }
             return;
         };
@@ -87,17 +90,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
 
     fn received(&mut self, leg: Key, completion: Completion) {
         let Completion { result, more, with, .. } = completion;
-        if matches!(with, With::Buffers) {
-            let mut pieces = std::mem::take(&mut self.pieces);
-            std::mem::swap(self.driver.ring.pieces(), &mut pieces);
-            if self.driver.link(leg).is_some() {
-                self.seat.received(leg, &mut pieces, &mut self.driver);
-            }
-            pieces.clear();
-            self.pieces = pieces;
-        }
-        let over = result <= 0
-            && !matches!(-result, errno::ENOBUFS | errno::ECANCELED | errno::EINTR | errno::EAGAIN);
+        self.hand_on(leg, &with);
+        let over = is_over(result);
         if !more && let Some(link) = self.driver.link(leg) {
             link.receive = match -result {
                 errno::ENOBUFS => Receive::Starved,
@@ -117,6 +111,78 @@ impl<S: Service, R: Ring> Uring<S, R> {
                 _ => self.seat.failed(leg, error_of(result), &mut self.driver),
             }
         }
+    }
+
+    /// Gives the seat what a receive brought.
+    fn hand_on(&mut self, leg: Key, with: &With) {
+        if !matches!(with, With::Buffers) {
+            return;
+        }
+        let mut pieces = std::mem::take(&mut self.pieces);
+        std::mem::swap(self.driver.ring.pieces(), &mut pieces);
+        if self.driver.link(leg).is_some() {
+            self.seat.received(leg, &mut pieces, &mut self.driver);
+        }
+        pieces.clear();
+        self.pieces = pieces;
+    }
+
+    /// A stream that is polled has something, or its poll ended.
+    fn polled(&mut self, leg: Key, completion: Completion) {
+        let Completion { result, more, .. } = completion;
+        // What it says of the socket is found out by the fetch.
+        let failed = result < 0 && is_over(result);
+        if !more && let Some(link) = self.driver.link(leg) {
+            link.receive = if failed { Receive::Over } else { Receive::Idle };
+        }
+        if result >= 0 {
+            self.driver.readable(leg, self.seat.desk.now.0);
+        }
+        if !more && self.driver.link(leg).is_some() {
+            self.driver.done(leg);
+            self.driver.arm(leg);
+        }
+        if failed && self.driver.link(leg).is_some() {
+            self.seat.failed(leg, error_of(result), &mut self.driver);
+        }
+    }
+
+    /// What a poll announced was fetched.
+    fn fetched(&mut self, leg: Key, completion: Completion) {
+        let Completion { result, with, .. } = completion;
+        if let Some(link) = self.driver.link(leg) {
+            link.set(Fact::Fetches, false);
+        }
+        self.hand_on(leg, &with);
+        let over = is_over(result);
+        if over {
+            self.driver.end(leg);
+        } else if result == -errno::ENOBUFS {
+            self.driver.hunger(leg);
+            self.seat.desk.meter().enobufs.inc();
+        } else if result > 0 && result as u32 == self.driver.ring.pool().buffer_bytes() {
+            // There may be more, of which the poll has spoken already.
+            self.driver.fetch(leg);
+        }
+        self.driver.done(leg);
+        if over && self.driver.link(leg).is_some() {
+            match result {
+                0 => self.seat.eof(leg, &mut self.driver),
+                _ => self.seat.failed(leg, error_of(result), &mut self.driver),
+            }
+        }
+    }
+
+    /// The ring has made a socket that is to connect, or could not.
+    fn made(&mut self, leg: Key, result: i32) {
+        match u32::try_from(result) {
+            Ok(slot) => self.driver.made(leg, slot),
+            Err(_) if self.driver.link(leg).is_some() => {
+                self.seat.failed(leg, error_of(result), &mut self.driver);
+            }
+            Err(_) => {}
+        }
+        self.driver.done(leg);
     }
 
     fn sent(&mut self, leg: Key, completion: Completion) {
@@ -156,9 +222,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     fn connected(&mut self, leg: Key, result: i32) {
-        if self.driver.link(leg).is_none() {
-            return;
-        }
+        let Some(link) = self.driver.link(leg) else { return };
+        link.set(Fact::Connects, false);
         match result {
             0 => self.seat.opened(leg, &mut self.driver),
             _ => self.seat.failed(leg, error_of(result), &mut self.driver),
@@ -213,6 +278,11 @@ impl<S: Service, R: Ring> Uring<S, R> {
             self.driver.ring.push(Op::PollMulti(self.parker.event()), driver::tag(For::Event, super::NOBODY));
         }
     }
+}
+
+/// Whether a receive that ended so is the last of its stream.
+fn is_over(result: i32) -> bool {
+    result <= 0 && !matches!(-result, errno::ENOBUFS | errno::ECANCELED | errno::EINTR | errno::EAGAIN)
 }
 
 fn error_of(result: i32) -> LegError {

@@ -2,7 +2,7 @@
 //!
 //! Acts only; what it learns while it acts waits in `news` until the loop tells the seat.
 
-use super::link::{Link, Receive, Send};
+use super::link::{Fact, HEARD_MS, Link, Receive, Send};
 use super::ring::Ring;
 use crate::desk::Datagram;
 use crate::engine::failure::no_socket;
@@ -12,7 +12,8 @@ use crate::service::LegError;
 use crate::slab::Key;
 use linux::Gather;
 use linux::ring::{Op, Sock, Tag};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// What a submission was for: the op byte of its tag.
@@ -34,6 +35,11 @@ pub(super) enum For {
     Wake,
     /// Cancels, socket options, closes: nobody waits for them.
     Forgotten,
+    /// A stream's poll, and the fetch of what it announced.
+    Poll,
+    Fetch,
+    /// A socket that is to connect.
+    Socket,
 }
 
 pub(super) struct Driver<R> {
@@ -50,6 +56,12 @@ pub(super) struct Driver<R> {
     rationed: bool,
     /// Counts turns, modulo 256.
     pub(super) turn: u8,
+    /// Legs are parked.
+    pub(super) parks: bool,
+    /// Legs with an armed receive, which may be parked; those that went are found when they are looked at.
+    pub(super) watched: VecDeque<Key>,
+    /// Where to those sockets are to connect that the ring is making, by slot.
+    connecting: HashMap<u32, SocketAddr>,
     /// Datagrams in flight, of all datagram legs.
     pub(super) datagrams: u32,
     pub(super) datagrams_dropped: u64,
@@ -70,6 +82,10 @@ const RECEIVE_BYTES: u32 = 384 << 10;
 const CROWD: usize = 64;
 /// Buffers that a receive may fill while the seat is over its budget.
 const RATION_BUFFERS: u32 = 2;
+/// A parked leg that says something twice within this time, in units of [`HEARD_MS`], is busy. A heartbeat is not.
+const BUSY: u16 = 4;
+/// The slot of a socket that is being made.
+const NO_SLOT: u32 = u32::MAX;
 /// Datagrams in flight; further ones are dropped and counted.
 const DATAGRAMS_MAX: u32 = 1024;
 
@@ -85,6 +101,9 @@ impl<R: Ring> Driver<R> {
             limit: 0,
             rationed: false,
             turn: 0,
+            parks: false,
+            watched: VecDeque::new(),
+            connecting: HashMap::new(),
             datagrams: 0,
             datagrams_dropped: 0,
         }
@@ -130,10 +149,19 @@ impl<R: Ring> Driver<R> {
     /// Asks for the end of a submission of a leg.
     fn cancel(&mut self, leg: Key, what: For) {
         let op = match what {
-            For::Receive => Op::Cancel(tag(what, leg)),
+            For::Receive | For::Poll => Op::Cancel(tag(what, leg)),
             _ => Op::CancelKept(tag(what, leg)),
         };
-        self.ring.push(op, tag(For::Forgotten, leg));
+        let Some(sock) = self.link(leg).map(|link| link.sock) else { return };
+        self.ring.push_at(sock, op, tag(For::Forgotten, leg));
+    }
+
+    /// Asks for the end of what a leg waits for bytes by.
+    fn stop_receiving(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        link.receive = Receive::Stopping;
+        let what = link.waits_by();
+        self.cancel(leg, what);
     }
 
     /// A submission of a leg had its last completion. Says whether the leg is still in use by whom it was for.
@@ -148,20 +176,95 @@ impl<R: Ring> Driver<R> {
     /// Arms the receive of a leg if it is wanted and nothing stands against it.
     pub(super) fn arm(&mut self, leg: Key) {
         let limit = self.limit();
-        let rationed = self.rationed;
-        let Some(link) = self.link(leg) else { return };
-        if link.wanted && link.receive == Receive::Idle && link.closing.is_none() {
+        let (rationed, parks) = (self.rationed, self.parks);
+        let Some(link) = self.links.get_mut(leg.slot as usize).filter(|l| l.generation == leg.generation) else {
+            return;
+        };
+        if link.wanted && link.receive == Receive::Idle && link.closing.is_none() && !link.is(Fact::Ended) {
             link.receive = Receive::Armed;
             link.wide = !rationed;
-            let (sock, datagram) = (link.sock, link.datagram);
+            let polls = !link.datagram && (link.is(Fact::Parked) || self.ring.only_polls(link.sock));
+            link.set(Fact::Polls, polls);
+            let (sock, what) = (link.sock, link.waits_by());
+            let watch = parks && what == For::Receive && link.set(Fact::Watched, true);
             if std::mem::take(&mut link.starved) {
                 self.news.push_back(News::Starved(leg, false));
             }
-            if datagram {
-                self.push(leg, For::Datagrams, Op::ReceiveDatagrams(sock));
-            } else {
-                self.push(leg, For::Receive, Op::Receive { sock, limit });
+            if watch {
+                self.watched.push_back(leg);
             }
+            let op = match what {
+                For::Datagrams => Op::ReceiveDatagrams(sock),
+                For::Poll => Op::Poll(sock),
+                _ => Op::Receive { sock, limit },
+            };
+            self.push(leg, what, op);
+        }
+    }
+
+    /// A leg's poll said something: fetches what is there. One that was parked and has become busy is received from as usual.
+    pub(super) fn readable(&mut self, leg: Key, now_ms: u64) {
+        let Some(link) = self.link(leg) else { return };
+        let heard = (now_ms / HEARD_MS) as u16;
+        let busy = heard.wrapping_sub(std::mem::replace(&mut link.heard, heard)) < BUSY;
+        if busy && link.set(Fact::Parked, false) && link.receive == Receive::Armed {
+            self.stop_receiving(leg);
+        }
+        self.fetch(leg);
+    }
+
+    /// Fetches what has come to a leg.
+    pub(super) fn fetch(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        if !link.wanted || link.closing.is_some() || link.is(Fact::Ended) || link.is(Fact::Fetches) {
+            return;
+        }
+        let sock = link.sock;
+        if !self.ring.can_fetch(sock) {
+            return self.hunger(leg);
+        }
+        let Some(link) = self.link(leg) else { return };
+        link.set(Fact::Fetches, true);
+        if std::mem::take(&mut link.starved) {
+            self.news.push_back(News::Starved(leg, false));
+        }
+        self.push(leg, For::Fetch, Op::Fetch(sock));
+    }
+
+    /// A fetch found no buffer.
+    pub(super) fn hunger(&mut self, leg: Key) {
+        if self.link(leg).is_some_and(|link| link.set(Fact::Hungry, true)) {
+            self.starve(leg);
+        }
+    }
+
+    /// A leg's stream has come to its end.
+    pub(super) fn end(&mut self, leg: Key) {
+        let Some(link) = self.link(leg) else { return };
+        link.set(Fact::Ended, true);
+        if link.receive == Receive::Armed {
+            self.stop_receiving(leg);
+        }
+    }
+
+    /// Lets a leg that has been idle wait by a poll from now on.
+    pub(super) fn park(&mut self, leg: Key, now_ms: u64) {
+        let Some(link) = self.link(leg) else { return };
+        link.set(Fact::Watched, false);
+        link.set(Fact::Parked, true);
+        // As if it had been quiet for long.
+        link.heard = ((now_ms / HEARD_MS) as u16).wrapping_sub(BUSY);
+        self.stop_receiving(leg);
+    }
+
+    /// The ring has made a leg's socket: it connects.
+    pub(super) fn made(&mut self, leg: Key, slot: u32) {
+        let address = self.connecting.remove(&leg.slot);
+        let Some(link) = self.link(leg) else { return };
+        link.sock = Sock::Direct(slot);
+        let (sock, closing) = (link.sock, link.closing.is_some());
+        if let Some(address) = address.filter(|_| !closing) {
+            self.push(leg, For::Connect, Op::Connect(sock, address));
         }
     }
 
@@ -192,13 +295,14 @@ impl<R: Ring> Driver<R> {
         }
         // Nobody is told twice, and late completions find nobody.
         link.generation = 0;
-        if let Sock::Direct(slot) = sock {
+        if matches!(sock, Sock::Direct(slot) if slot != NO_SLOT) {
             if abort {
                 // Done while it is submitted, so it comes before the close.
-                self.ring.push(Op::LingerZero(slot), tag(For::Forgotten, leg));
+                self.ring.push(Op::LingerZero(sock), tag(For::Forgotten, leg));
             }
-            self.ring.push(Op::Close(slot), tag(For::Forgotten, leg));
+            self.ring.push(Op::Close(sock), tag(For::Forgotten, leg));
         }
+        self.connecting.remove(&leg.slot);
         self.news.push_back(News::Closed(leg));
     }
 
@@ -244,11 +348,7 @@ impl<R: Ring> Port for Driver<R> {
         link.wanted = on;
         match link.receive {
             Receive::Idle if on => self.arm(leg),
-            Receive::Armed if !on => {
-                link.receive = Receive::Stopping;
-                let what = if link.datagram { For::Datagrams } else { For::Receive };
-                self.cancel(leg, what);
-            }
+            Receive::Armed if !on => self.stop_receiving(leg),
             _ => {}
         }
     }
@@ -258,12 +358,12 @@ impl<R: Ring> Port for Driver<R> {
     }
 
     fn narrow(&mut self, leg: Key) {
-        let Some(link) = self.link(leg).filter(|link| link.wide && !link.datagram) else { return };
+        let narrows = |link: &&mut Link| link.wide && link.waits_by() == For::Receive;
+        let Some(link) = self.link(leg).filter(narrows) else { return };
         if link.receive == Receive::Armed {
             // It is armed again at its last completion.
             link.wide = false;
-            link.receive = Receive::Stopping;
-            self.cancel(leg, For::Receive);
+            self.stop_receiving(leg);
         }
     }
 
@@ -329,9 +429,10 @@ impl<R: Ring> Port for Driver<R> {
         // their way end by themselves; what else a plain descriptor has in flight is its connect.
         let receiving = matches!(link.receive, Receive::Armed | Receive::Stopping);
         let sending = link.send != Send::Idle;
-        let others = link.pending > u16::from(receiving) + u16::from(sending);
-        let connecting = others && link.fd.is_some() && !link.datagram;
-        let receive = if link.datagram { For::Datagrams } else { For::Receive };
+        let known = u16::from(receiving) + u16::from(sending) + u16::from(link.is(Fact::Fetches));
+        let others = link.pending > known;
+        let connecting = others && !link.datagram && (link.fd.is_some() || link.is(Fact::Connects));
+        let receive = link.waits_by();
         for (what, in_flight) in [(receive, receiving), (For::Send, sending), (For::Connect, connecting)] {
             if in_flight {
                 self.cancel(leg, what);
@@ -340,6 +441,14 @@ impl<R: Ring> Port for Driver<R> {
     }
 
     fn connect(&mut self, leg: Key, to: &Connect) {
+        if to.from.is_none() && self.ring.has_sockets() {
+            self.attach(leg, Sock::Direct(NO_SLOT), None);
+            if let Some(link) = self.link(leg) {
+                link.set(Fact::Connects, true);
+            }
+            self.connecting.insert(leg.slot, to.to);
+            return self.push(leg, For::Socket, Op::Socket(to.to.is_ipv6()));
+        }
         match linux::net::connect_socket(to.to, to.from) {
             Ok(fd) => {
                 let sock = Sock::Plain(fd.as_raw_fd());

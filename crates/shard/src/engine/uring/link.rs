@@ -2,6 +2,7 @@
 //!
 //! Stands beside the seat's `Conn` of the same slot. It takes no decisions.
 
+use super::driver::For;
 use crate::slab::Key;
 use linux::ring::Sock;
 use std::os::fd::OwnedFd;
@@ -35,7 +36,34 @@ pub(super) struct Link {
     pub(super) wildcard: bool,
     /// Letting go, once nothing is pending; by a reset if so.
     pub(super) closing: Option<bool>,
+    /// Facts that came later: a bit each, since there is no room for more bytes.
+    facts: u8,
+    /// When its poll last said something, in units of [`HEARD_MS`] modulo 2^16.
+    pub(super) heard: u16,
 }
+
+/// What is so, or not, of the way in which a leg is received from.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(super) enum Fact {
+    /// What is armed, or was last, is a poll.
+    Polls = 1,
+    /// It is to be polled: it has been idle for a while.
+    Parked = 1 << 1,
+    /// A fetch is in flight.
+    Fetches = 1 << 2,
+    /// Its fetch found no buffer: it is made again when some came back.
+    Hungry = 1 << 3,
+    /// The stream has ended: never armed again.
+    Ended = 1 << 4,
+    /// It has no socket yet, or is connecting one that the ring made.
+    Connects = 1 << 5,
+    /// Stands in the list of those that may be parked.
+    Watched = 1 << 6,
+}
+
+/// The unit of [`Link::heard`].
+pub(super) const HEARD_MS: u64 = 64;
 
 const _: () = assert!(size_of::<Link>() <= 32, "an idle connection is paid for a million times");
 
@@ -43,7 +71,7 @@ const _: () = assert!(size_of::<Link>() <= 32, "an idle connection is paid for a
 pub(super) enum Receive {
     /// Nothing armed.
     Idle,
-    /// A multishot receive is armed.
+    /// A multishot receive is armed, or a multishot poll.
     Armed,
     /// It is being cancelled; its last completion is to come.
     Stopping,
@@ -65,6 +93,26 @@ pub(super) enum Send {
 }
 
 impl Link {
+    /// What it waits for bytes by, or did last.
+    pub(super) fn waits_by(&self) -> For {
+        match self.datagram {
+            true => For::Datagrams,
+            false if self.is(Fact::Polls) => For::Poll,
+            false => For::Receive,
+        }
+    }
+
+    pub(super) fn is(&self, fact: Fact) -> bool {
+        self.facts & fact as u8 != 0
+    }
+
+    /// Sets or clears a fact; says whether that changed it.
+    pub(super) fn set(&mut self, fact: Fact, on: bool) -> bool {
+        let before = self.facts;
+        self.facts = if on { before | fact as u8 } else { before & !(fact as u8) };
+        self.facts != before
+    }
+
     pub(super) fn new(key: Key, sock: Sock, fd: Option<OwnedFd>) -> Link {
         Link {
             generation: key.generation,
@@ -82,6 +130,8 @@ impl Link {
             datagram: false,
             wildcard: false,
             closing: None,
+            facts: 0,
+            heard: 0,
         }
     }
 

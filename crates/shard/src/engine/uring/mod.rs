@@ -5,7 +5,7 @@
 //!
 //! - `driver.rs` acts for the seat, `link.rs` is what it knows of a leg, `accept.rs` the listeners
 //! - `complete.rs` understands completions: every trap of the kernel's contract is handled there
-//! - `ring.rs` is the small trait the engine is generic over; `fake.rs` breaks every promise the kernel does not make
+//! - `ring.rs` is the small trait the engine is generic over; `rings.rs` is one ring or many; `fake.rs` breaks every promise the kernel does not make
 //! - `start.rs` makes seats out of a plan
 
 mod accept;
@@ -15,6 +15,7 @@ mod driver;
 mod fake;
 mod link;
 mod ring;
+mod rings;
 mod start;
 
 pub use start::{check, start};
@@ -29,7 +30,8 @@ use crate::service::Service;
 use crate::slab::Key;
 use accept::{Accept, Room, Waiting};
 use driver::{Driver, For, News};
-use link::{Receive, Send};
+use link::{Fact, Receive, Send};
+use linux::Pool;
 use linux::clock::Clock;
 use linux::ring::{Counts, Op, RingError};
 use linux::wake::Parker;
@@ -66,6 +68,11 @@ struct Uring<S: Service, R> {
     want: u32,
     counted: Counts,
     timed: Timed,
+    /// How long a leg is idle before it is parked; 0 is never.
+    park_ms: u64,
+    /// When the legs that may be parked are looked at next, and how many of them are left to look at now.
+    look_ns: u64,
+    looks: usize,
     /// The sessions of late listeners were told of the drain.
     last_call: bool,
     /// The late listeners were told to end.
@@ -79,6 +86,8 @@ const HYBRID_NS: u64 = 100_000;
 /// look's pause is 10 to 50 ns.
 const LOOKS: u32 = 64;
 const EXACT_LOOKS: u32 = 4;
+/// Legs that are looked at in one turn whether they can be parked.
+const PARKED_A_TURN: usize = 256;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
@@ -116,6 +125,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         self.tell();
         self.close_down();
         self.relieve();
+        self.park_idle();
         self.accept_more();
         self.flush_mail();
         self.count();
@@ -256,9 +266,16 @@ impl<S: Service, R: Ring> Uring<S, R> {
             link.listed
         });
         self.driver.senders = senders;
+        let pools = [Some(self.driver.ring.pool()), self.driver.ring.fetch_pool()];
+        let starve = !self.driver.starved.is_empty();
+        let short = |pool: &Pool| {
+            let (lent, count) = (pool.lent(), pool.count());
+            lent > count / 2 && (lent > count / 4 * 3 || starve)
+        };
+        let is_short = pools.into_iter().flatten().any(short);
         let pool = self.driver.ring.pool();
         let (lent, count, returned) = (pool.lent(), pool.count(), pool.returned());
-        if lent > count / 2 && (lent > count / 4 * 3 || !self.driver.starved.is_empty()) {
+        if is_short {
             let reclaimed = self.driver.reclaim((count as usize / 8).max(1));
             self.seat.desk.meter().sends_reclaimed.add(reclaimed);
         }
@@ -269,12 +286,50 @@ impl<S: Service, R: Ring> Uring<S, R> {
             && let Some(leg) = self.driver.starved.pop_front()
         {
             // Those that went, or are not wanted, take no share: who stands behind them might never be looked at again.
-            if let Some(link) = self.driver.link(leg).filter(|link| link.receive == Receive::Starved) {
+            let Some(link) = self.driver.link(leg) else { continue };
+            if link.receive == Receive::Starved {
                 link.receive = Receive::Idle;
                 self.driver.arm(leg);
                 share -= usize::from(self.driver.link(leg).is_some_and(|l| l.receive == Receive::Armed));
+            } else if link.set(Fact::Hungry, false) {
+                self.driver.fetch(leg);
+                share -= usize::from(self.driver.link(leg).is_some_and(|l| l.is(Fact::Fetches)));
             }
         }
+    }
+
+    /// Parks legs that have been idle for a while: they wait by a poll, which costs less memory than a receive. All of them
+    /// are looked at twice in that time, some in each turn; where none are armed nobody looks.
+    fn park_idle(&mut self) {
+        if self.park_ms == 0 || self.driver.watched.is_empty() {
+            self.looks = 0;
+            return;
+        }
+        let desk = &self.seat.desk;
+        if self.looks == 0 {
+            if desk.now_ns < self.look_ns {
+                return;
+            }
+            self.look_ns = desk.now_ns + self.park_ms * 1_000_000 / 2;
+            self.looks = self.driver.watched.len();
+        }
+        let (now, park_ms) = (desk.now, self.park_ms);
+        for _ in 0..self.looks.min(PARKED_A_TURN) {
+            self.looks -= 1;
+            let Some(leg) = self.driver.watched.pop_front() else { break };
+            let active = self.seat.desk.conns.get(leg).map(|conn| conn.active);
+            let (Some(link), Some(active)) = (self.driver.link(leg), active) else { continue };
+            if link.receive == Receive::Armed && active.0 + park_ms <= now.0 {
+                self.driver.park(leg, now.0);
+            } else {
+                self.driver.watched.push_back(leg);
+            }
+        }
+    }
+
+    /// When legs are to be looked at whether they can be parked.
+    fn looks_at_ns(&self) -> Option<u64> {
+        (!self.driver.watched.is_empty() && self.park_ms > 0).then_some(self.look_ns)
     }
 
     /// Marks a send that was pushed in an earlier turn: its peer reads slowly.
@@ -401,13 +456,13 @@ impl<S: Service, R: Ring> Uring<S, R> {
     }
 
     fn is_runnable(&self) -> bool {
-        self.seat.is_ready() || !self.driver.news.is_empty() || self.emptying
+        self.seat.is_ready() || !self.driver.news.is_empty() || self.emptying || self.looks > 0
     }
 
     fn deadline_ns(&self) -> Option<u64> {
         let now_ns = self.seat.desk.now_ns;
         let rests = self.accepts.iter().filter_map(|accept| accept.rests_until_ns(now_ns));
-        self.seat.deadline_ns().into_iter().chain(rests).min()
+        self.seat.deadline_ns().into_iter().chain(rests).chain(self.looks_at_ns()).min()
     }
 
     /// Carries the ring's counts over to the meter.

@@ -1,12 +1,25 @@
 //! The ring as this engine uses it: few enough calls that a fake can keep the kernel's contract and break its luck.
 
-use linux::ring::{self, Completion, Counts, Op, RingError, Tag};
+use linux::ring::{Completion, Counts, Op, RingError, Sock, Tag};
 use linux::{Chunk, Gather, Pool};
 use std::collections::VecDeque;
 
-/// What the engine needs of a ring. The rules are those of `linux::ring::Ring`.
+/// What the engine needs of a ring. The rules are those of `linux::ring::Ring`; where it is many, [`Rings`](super::rings::Rings)
+/// knows which.
 pub(crate) trait Ring {
     fn push(&mut self, op: Op, tag: Tag);
+    /// Pushes what is about something in flight of this socket.
+    fn push_at(&mut self, at: Sock, op: Op, tag: Tag);
+    /// Whether this stream is to be polled and fetched from: its ring has no buffers for receives that wait.
+    fn only_polls(&self, sock: Sock) -> bool;
+    /// Whether a fetch finds a buffer, as far as that is known before.
+    fn can_fetch(&self, sock: Sock) -> bool;
+    /// The buffers of those that are only polled, where there are such.
+    fn fetch_pool(&self) -> Option<&Pool>;
+    /// Whether sockets that connect come from the ring's tables instead of the descriptors of the process.
+    fn has_sockets(&self) -> bool;
+    /// Connections that the table has room for into which this accept brings them; without one, the table with most.
+    fn room(&self, accept: Option<Tag>) -> usize;
     fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError>;
     fn next(&mut self) -> Option<Completion>;
     fn has_next(&self) -> bool;
@@ -16,48 +29,4 @@ pub(crate) trait Ring {
     fn counts(&self) -> Counts;
     fn work_waits(&mut self) -> bool;
     fn can_send_zero_copy(&self, gather: &Gather) -> bool;
-}
-
-impl Ring for ring::Ring {
-    #[inline]
-    fn push(&mut self, op: Op, tag: Tag) {
-        ring::Ring::push(self, op, tag);
-    }
-
-    fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
-        ring::Ring::wait(self, want, deadline_ns)
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<Completion> {
-        ring::Ring::pop(self)
-    }
-
-    fn has_next(&self) -> bool {
-        ring::Ring::has_next(self)
-    }
-
-    fn has_unsubmitted(&self) -> bool {
-        ring::Ring::has_unsubmitted(self)
-    }
-
-    fn pieces(&mut self) -> &mut VecDeque<Chunk> {
-        ring::Ring::pieces(self)
-    }
-
-    fn pool(&self) -> &Pool {
-        ring::Ring::pool(self)
-    }
-
-    fn counts(&self) -> Counts {
-        ring::Ring::counts(self)
-    }
-
-    fn work_waits(&mut self) -> bool {
-        ring::Ring::work_waits(self)
-    }
-
-    fn can_send_zero_copy(&self, gather: &Gather) -> bool {
-        ring::Ring::can_send_zero_copy(self, gather)
-    }
 }

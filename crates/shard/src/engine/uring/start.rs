@@ -2,6 +2,7 @@
 
 use super::accept::Accept;
 use super::driver::Driver;
+use super::rings::Rings;
 use super::{Timed, Uring};
 use crate::engine::seats::{self, SPARE_SLOTS, Socket, Start, crowd, is_handed};
 use crate::meter::Board;
@@ -10,7 +11,9 @@ use crate::plan::{
 };
 use crate::seat::Seat;
 use crate::service::{ListenerId, Service};
+use super::ring::Ring as _;
 use linux::ring::{Counts, Home, Ring, RingError, Setup};
+use linux::pool::Plan as PoolPlan;
 use linux::{Pool, cpu, limits};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -58,19 +61,26 @@ const SUBMISSIONS: u32 = 256;
 const STAMPED_SUBMISSIONS: u32 = 1024;
 const STAMPED_SENDS: u32 = 512;
 
+/// Rings of one seat: with RLIMIT_NOFILE as small as 4,096 still a million connections.
+const RINGS_MAX: u64 = 256;
+/// Completions that one of them holds beside its own: what is more waits in the kernel, which costs time and loses nothing.
+const BESIDE_COMPLETIONS: u32 = 2048;
+/// Buffers of those that are only polled. Each is filled when there is something to fill it with, and lent for a turn.
+const FETCH_BUFFERS: u16 = 128;
+
 /// The life of one seat, on its thread.
 fn live<S: Service>(
     mut start: Start<S::Note>,
     make: &(impl Fn(u16, &Arc<Board>) -> S + Send + Sync),
 ) -> SeatReport {
-    let (ring, info) = match prepare(&start.plan, start.seat, start.nofile) {
+    let (ring, info) = match prepare(&start) {
         Ok(made) => made,
         Err(error) => return start.refuse(error),
     };
     let (seat, core, parker) = (start.seat, start.core(), start.parker());
     let (plan, peers, control) = (start.plan.clone(), start.peers.clone(), start.control.clone());
     let (board, sockets) = (start.board.clone(), std::mem::take(&mut start.sockets));
-    peers.rings[usize::from(seat)].store(ring.descriptor(), Ordering::Release);
+    peers.rings[usize::from(seat)].store(ring.primary().descriptor(), Ordering::Release);
     let zero_copy_bytes = match plan.zero_copy {
         ZeroCopy::Auto => Some(ZERO_COPY_BYTES),
         ZeroCopy::Off => None,
@@ -78,11 +88,14 @@ fn live<S: Service>(
     };
     let hand_off = start.hand_off(info.connections_max);
     let turn_sends = if plan.stamps { plan.turn_sends.min(STAMPED_SENDS) } else { plan.turn_sends };
-    let (desk, limits, ready) =
-        start.open(ring.pool().clone(), info.connections_max, turn_sends, zero_copy_bytes);
+    let (mut desk, limits, ready) =
+        start.open(ring.primary().pool().clone(), info.connections_max, turn_sends, zero_copy_bytes);
+    desk.fetch_pool = ring.fetch_pool().cloned();
+    let mut driver = Driver::new(ring);
+    driver.parks = !plan.park.is_zero();
     let mut uring = Uring {
         seat: Seat::new(make(seat, &board), desk, limits),
-        driver: Driver::new(ring),
+        driver,
         accepts: Vec::new(),
         hand_off,
         crowd: crowd(&plan, seat),
@@ -100,6 +113,9 @@ fn live<S: Service>(
         want: 1,
         counted: Counts::default(),
         timed: Timed::new(),
+        park_ms: u64::try_from(plan.park.as_millis()).unwrap_or(u64::MAX),
+        look_ns: 0,
+        looks: 0,
         last_call: false,
         told_last: false,
     };
@@ -115,8 +131,8 @@ fn live<S: Service>(
 }
 
 /// Pins this thread and makes its ring and buffers, in that order: memory is first touched where it will be used.
-fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), EngineError> {
-    let core = plan.cores[usize::from(seat)];
+fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), EngineError> {
+    let (plan, nofile, core) = (&*start.plan, start.nofile, start.core());
     if let Some(core) = core {
         cpu::pin(core)?;
     }
@@ -128,9 +144,12 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
     // the process are bounded by it for all of them.
     // Those that are handed over have one of these.
     let shared = !plan.ring.direct || plan.accept == Way::HandOff;
-    let most = if shared { nofile / plan.cores.len() as u64 } else { nofile };
-    let slots = (plan.connections_max as u64 + SPARE_SLOTS).min(most);
-    let connections_max = plan.connections_max.min(slots.saturating_sub(SPARE_SLOTS.min(slots / 4)) as usize);
+    let most = if shared { nofile / plan.cores.len() as u64 } else { nofile.min(plan.ring.slots.into()) };
+    let wanted = plan.connections_max as u64 + SPARE_SLOTS;
+    let slots = wanted.min(most);
+    let count = if shared { 1 } else { wanted.div_ceil(slots).min(RINGS_MAX) };
+    let all = slots * count;
+    let connections_max = plan.connections_max.min(all.saturating_sub(SPARE_SLOTS.min(all / 4)) as usize);
     // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
     let fixed_bytes = match limits::has_cap_ipc_lock() {
         true => usize::MAX,
@@ -140,16 +159,25 @@ fn prepare(plan: &Plan, seat: u16, nofile: u64) -> Result<(Ring, SeatInfo), Engi
         submissions: if plan.stamps { STAMPED_SUBMISSIONS } else { SUBMISSIONS },
         completions: (2 * u32::from(plan.pool.count)).max(2048).next_power_of_two(),
         descriptors: slots as u32,
-        spin: plan.spin > Duration::ZERO || plan.wake != Wake::Sleep,
+        spin: plan.spin > Duration::ZERO || plan.wake != Wake::Sleep || count > 1,
         fixed_bytes,
         factors: plan.ring,
     };
     let ring = Ring::new(&setup, pool)?;
     let ring_features = Some(ring.features().clone());
-    Ok((ring, SeatInfo { core, ring: ring_features, connections_max }))
+    let ring = match count {
+        1 => Rings::one(ring),
+        _ => {
+            let pool = PoolPlan { count: plan.pool.count.min(FETCH_BUFFERS), ..plan.pool };
+            let pool = Pool::new(pool).map_err(|error| RingError::Os { what: "the fetch buffers", error })?;
+            let setup = Setup { submissions: SUBMISSIONS, completions: BESIDE_COMPLETIONS, ..setup };
+            Rings::many(ring, count as usize - 1, &setup, pool, start.parker().event())?
+        }
+    };
+    Ok((ring, SeatInfo { core, ring: ring_features, rings: count as u32, connections_max }))
 }
 
-impl<S: Service> Uring<S, Ring> {
+impl<S: Service> Uring<S, Rings> {
     fn listen(&mut self, sockets: Vec<(ListenerId, Socket)>, plan: &Plan) {
         let root = self.seat.open_root(&mut self.driver);
         for (id, socket) in sockets {

@@ -1,0 +1,278 @@
+//! The rings of one seat: one, or, where RLIMIT_NOFILE is smaller than the bound of connections, as many as their tables take.
+//!
+//! A table of direct descriptors holds at most RLIMIT_NOFILE of them, for each ring apart (io_uring_register(2)). So a seat
+//! that is to hold more has rings beside its own, for those who find no place in that:
+//!
+//! ```text
+//! its own    slots 0 .. n-1     armed receives; and all else: the wait, mail, datagrams, the seat's eventfd <--+
+//! beside 1   slots n .. 2n-1    polled, fetched into buffers that these rings share                        ---+ signalled
+//! beside 2   slots 2n .. 3n-1   ...                                                                        ---+ in its sleep
+//! ```
+//!
+//! Which ring has work is seen in memory, and only those are entered: a turn costs as many enters as rings have work, and
+//! one more if the seat sleeps. What was tried, and what it costs: docs/decisions/0013-rings.md.
+
+use super::ring::Ring;
+use linux::ring::{self, Completion, Counts, Op, RingError, Setup, Sock, Tag};
+use linux::wake::EventFd;
+use linux::{Chunk, Gather, Pool};
+use std::collections::VecDeque;
+
+pub(super) struct Rings {
+    primary: ring::Ring,
+    beside: Vec<Beside>,
+    /// Slots of each ring.
+    slots: u32,
+    /// What those beside fetch into; none where there is one ring.
+    pool: Option<Pool>,
+    /// Rings with submissions that the kernel has not taken.
+    pushed: Vec<usize>,
+    /// Rings with completions to be taken.
+    reaped: VecDeque<usize>,
+    /// Whose completion came last.
+    last: Option<usize>,
+    /// Into which ring each accept brings its connections: 0 is the seat's own.
+    accepts: Vec<(Tag, usize)>,
+}
+
+struct Beside {
+    ring: ring::Ring,
+    /// Stands in `pushed`.
+    pushed: bool,
+    /// Stands in `reaped`.
+    reaped: bool,
+}
+
+impl Rings {
+    /// One ring.
+    pub(super) fn one(primary: ring::Ring) -> Rings {
+        let (beside, pushed, accepts) = (Vec::new(), Vec::new(), Vec::new());
+        Rings { primary, beside, slots: 0, pool: None, pushed, reaped: VecDeque::new(), last: None, accepts }
+    }
+
+    /// `count` rings beside a seat's own, of as many slots each as that has. They fetch into `pool` and signal `event`.
+    ///
+    /// Errors: what the kernel says to the first that it refuses.
+    pub(super) fn many(
+        mut primary: ring::Ring,
+        count: usize,
+        setup: &Setup,
+        pool: Pool,
+        event: &'static EventFd,
+    ) -> Result<Rings, RingError> {
+        primary.count_descriptors();
+        let mut rings = Rings { slots: setup.descriptors, ..Rings::one(primary) };
+        for index in 1..=count as u32 {
+            let ring = rings.primary.beside(setup, index * setup.descriptors, pool.clone(), event)?;
+            rings.beside.push(Beside { ring, pushed: false, reaped: false });
+        }
+        rings.pool = Some(pool);
+        Ok(rings)
+    }
+
+    pub(super) fn primary(&self) -> &ring::Ring {
+        &self.primary
+    }
+
+    /// Which ring a socket is of: 0 is the seat's own.
+    #[inline]
+    fn ring_of(&self, sock: Sock) -> usize {
+        match sock {
+            Sock::Direct(slot) if !self.beside.is_empty() => (slot / self.slots) as usize,
+            _ => 0,
+        }
+    }
+
+    fn push_to(&mut self, ring: usize, op: Op, tag: Tag) {
+        let Some(index) = ring.checked_sub(1) else { return self.primary.push(op, tag) };
+        let beside = &mut self.beside[index];
+        beside.ring.push(op, tag);
+        if !std::mem::replace(&mut beside.pushed, true) {
+            self.pushed.push(index);
+        }
+        // A full queue was submitted, and its completions were reaped with it.
+        self.note(index);
+    }
+
+    /// Free slots of a ring.
+    fn free(&self, ring: usize) -> usize {
+        let ring = ring.checked_sub(1).map_or(&self.primary, |beside| &self.beside[beside].ring);
+        ring.free_descriptors() as usize
+    }
+
+    /// The ring with most room; of several the first: connections stand together, so that fewer rings have work.
+    fn roomiest(&self) -> usize {
+        (0..=self.beside.len()).rev().max_by_key(|ring| self.free(*ring)).unwrap_or(0)
+    }
+
+    /// Remembers that a ring has completions.
+    fn note(&mut self, index: usize) {
+        let beside = &mut self.beside[index];
+        if beside.ring.has_next() && !std::mem::replace(&mut beside.reaped, true) {
+            self.reaped.push_back(index);
+        }
+    }
+
+    fn enter(&mut self, index: usize) -> Result<(), RingError> {
+        self.beside[index].pushed = false;
+        self.beside[index].ring.wait(0, None)?;
+        self.note(index);
+        Ok(())
+    }
+
+    /// Submits what was pushed beside.
+    fn submit(&mut self) -> Result<(), RingError> {
+        while let Some(index) = self.pushed.pop() {
+            self.enter(index)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches what the kernel has for the rings beside.
+    fn fetch(&mut self) -> Result<(), RingError> {
+        for index in 0..self.beside.len() {
+            if self.beside[index].ring.work_waits() {
+                self.enter(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn any_waits(&mut self) -> bool {
+        self.beside.iter_mut().any(|beside| beside.ring.work_waits())
+    }
+
+    fn wait_many(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
+        self.submit()?;
+        let sleeps = want > 0 && self.reaped.is_empty() && !self.primary.has_next();
+        if !sleeps {
+            if self.primary.has_unsubmitted() || self.primary.work_waits() {
+                self.primary.wait(0, None)?;
+            }
+            return self.fetch();
+        }
+        self.beside.iter_mut().for_each(|beside| beside.ring.notify(true));
+        // What came before that is not signalled.
+        let want = if self.any_waits() { 0 } else { want };
+        let waited = self.primary.wait(want, deadline_ns);
+        self.beside.iter_mut().for_each(|beside| beside.ring.notify(false));
+        waited?;
+        self.fetch()
+    }
+}
+
+impl Ring for Rings {
+    #[inline]
+    fn push(&mut self, mut op: Op, tag: Tag) {
+        if self.beside.is_empty() {
+            return self.primary.push(op, tag);
+        }
+        let ring = match &mut op {
+            Op::AcceptMulti(_, ring::Home::Ring) | Op::Accept(_, ring::Home::Ring) => {
+                let ring = self.roomiest();
+                self.accepts.retain(|(accept, _)| *accept != tag);
+                self.accepts.push((tag, ring));
+                ring
+            }
+            Op::Socket(_) => self.roomiest(),
+            Op::CancelKept(of) => {
+                self.accepts.iter().find(|(accept, _)| accept == of).map_or(0, |(_, ring)| *ring)
+            }
+            op => op.sock().map_or(0, |sock| self.ring_of(*sock)),
+        };
+        self.push_to(ring, op, tag);
+    }
+
+    fn push_at(&mut self, at: Sock, op: Op, tag: Tag) {
+        self.push_to(self.ring_of(at), op, tag);
+    }
+
+    fn only_polls(&self, sock: Sock) -> bool {
+        self.ring_of(sock) > 0
+    }
+
+    fn can_fetch(&self, sock: Sock) -> bool {
+        self.ring_of(sock) == 0 || self.pool.as_ref().is_some_and(Pool::has_free)
+    }
+
+    fn fetch_pool(&self) -> Option<&Pool> {
+        self.pool.as_ref()
+    }
+
+    fn has_sockets(&self) -> bool {
+        !self.beside.is_empty()
+    }
+
+    fn room(&self, accept: Option<Tag>) -> usize {
+        if self.beside.is_empty() {
+            return usize::MAX;
+        }
+        let armed = accept.and_then(|accept| self.accepts.iter().find(|(armed, _)| *armed == accept));
+        self.free(armed.map_or_else(|| self.roomiest(), |(_, ring)| *ring))
+    }
+
+    fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
+        if self.beside.is_empty() {
+            return self.primary.wait(want, deadline_ns);
+        }
+        self.wait_many(want, deadline_ns)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Completion> {
+        if let Some(completion) = self.primary.pop() {
+            self.last = None;
+            return Some(completion);
+        }
+        while let Some(&index) = self.reaped.front() {
+            if let Some(completion) = self.beside[index].ring.pop() {
+                self.last = Some(index);
+                return Some(completion);
+            }
+            self.reaped.pop_front();
+            self.beside[index].reaped = false;
+        }
+        None
+    }
+
+    fn has_next(&self) -> bool {
+        self.primary.has_next() || self.reaped.iter().any(|index| self.beside[*index].ring.has_next())
+    }
+
+    fn has_unsubmitted(&self) -> bool {
+        self.primary.has_unsubmitted() || !self.pushed.is_empty()
+    }
+
+    fn pieces(&mut self) -> &mut VecDeque<Chunk> {
+        match self.last {
+            Some(index) => self.beside[index].ring.pieces(),
+            None => self.primary.pieces(),
+        }
+    }
+
+    fn pool(&self) -> &Pool {
+        self.primary.pool()
+    }
+
+    fn counts(&self) -> Counts {
+        let mut sum = self.primary.counts();
+        for beside in &self.beside {
+            let counts = beside.ring.counts();
+            sum.submissions += counts.submissions;
+            sum.completions += counts.completions;
+            sum.enters += counts.enters;
+            sum.cq_overflows += counts.cq_overflows;
+            sum.in_flight += counts.in_flight;
+        }
+        sum
+    }
+
+    fn work_waits(&mut self) -> bool {
+        self.primary.work_waits() || self.any_waits()
+    }
+
+    fn can_send_zero_copy(&self, gather: &Gather) -> bool {
+        // Of several rings each would have to know the memory of all.
+        self.beside.is_empty() && self.primary.can_send_zero_copy(gather)
+    }
+}
