@@ -214,6 +214,8 @@ table! {
     Counter refused "Connections that broke their protocol and were closed, after an answer if the protocol has one."
     Counter enobufs "Receives that found no free buffer and were armed again later."
     Counter cq_overflows "Completions that the kernel had to keep aside because the completion queue was full."
+    Counter parked "Connections that began to wait by a poll, having been idle (--park-after)."
+    Counter unparked "Parked connections that became busy and are received from as usual."
     Counter short_sends "Sends of which the kernel took only a part. Those called back for their buffers count as sends_reclaimed instead."
     Counter sends_reclaimed "Sends called back because the peer did not read and their buffers were wanted."
     Counter zero_copy_used "Zero-copy sends that were sent without a copy."

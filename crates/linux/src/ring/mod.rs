@@ -13,7 +13,7 @@ mod sqe;
 pub use cqe::{Completion, Received, Tag, With};
 pub use factors::Factors;
 pub use setup::{Features, RingError, Setup, Tier};
-pub use sqe::{Home, Op, Sock};
+pub use sqe::{HANG_UP, Home, Op, Sock};
 
 use crate::clock::Clock;
 use crate::net::{Arrival, SockAddr};

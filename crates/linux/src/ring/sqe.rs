@@ -156,6 +156,9 @@ impl Sqe {
     }
 }
 
+/// What the result of an [`Op::Poll`] has where the stream has ended, or is about to once what is there was received (poll(2)).
+pub const HANG_UP: i32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as i32;
+
 /// Writes the entry for `op` and puts its memory into `held`.
 pub(super) fn encode(op: Op, tag: u64, gifts: &Gifts, held: &mut InFlight) -> Sqe {
     let sqe = match op {

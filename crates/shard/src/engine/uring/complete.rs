@@ -135,8 +135,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
         if !more && let Some(link) = self.driver.link(leg) {
             link.receive = if failed { Receive::Over } else { Receive::Idle };
         }
-        if result >= 0 {
-            self.driver.readable(leg, self.seat.desk.now.0);
+        if result >= 0 && self.driver.readable(leg, result, self.seat.desk.now.0) {
+            self.seat.desk.meter().unparked.inc();
         }
         if !more && self.driver.link(leg).is_some() {
             self.driver.done(leg);
@@ -150,8 +150,10 @@ impl<S: Service, R: Ring> Uring<S, R> {
     /// What a poll announced was fetched.
     fn fetched(&mut self, leg: Key, completion: Completion) {
         let Completion { result, with, .. } = completion;
+        let mut more = result > 0 && result as u32 == self.driver.ring.pool().buffer_bytes();
         if let Some(link) = self.driver.link(leg) {
             link.set(Fact::Fetches, false);
+            more |= result > 0 && link.is(Fact::EndComes);
         }
         self.hand_on(leg, &with);
         let over = is_over(result);
@@ -160,7 +162,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         } else if result == -errno::ENOBUFS {
             self.driver.hunger(leg);
             self.seat.desk.meter().enobufs.inc();
-        } else if result > 0 && result as u32 == self.driver.ring.pool().buffer_bytes() {
+        } else if more {
             // There may be more, of which the poll has spoken already.
             self.driver.fetch(leg);
         }

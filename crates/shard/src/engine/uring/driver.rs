@@ -203,14 +203,21 @@ impl<R: Ring> Driver<R> {
     }
 
     /// A leg's poll said something: fetches what is there. One that was parked and has become busy is received from as usual.
-    pub(super) fn readable(&mut self, leg: Key, now_ms: u64) {
-        let Some(link) = self.link(leg) else { return };
+    /// Says whether it was.
+    pub(super) fn readable(&mut self, leg: Key, events: i32, now_ms: u64) -> bool {
+        let Some(link) = self.link(leg) else { return false };
+        if events & linux::ring::HANG_UP != 0 {
+            // It says so once, perhaps together with the last bytes.
+            link.set(Fact::EndComes, true);
+        }
         let heard = (now_ms / HEARD_MS) as u16;
         let busy = heard.wrapping_sub(std::mem::replace(&mut link.heard, heard)) < BUSY;
-        if busy && link.set(Fact::Parked, false) && link.receive == Receive::Armed {
+        let unparked = busy && link.set(Fact::Parked, false);
+        if unparked && link.receive == Receive::Armed {
             self.stop_receiving(leg);
         }
         self.fetch(leg);
+        unparked
     }
 
     /// Fetches what has come to a leg.

@@ -9,7 +9,7 @@
 //!
 //! - `kernel.rs` what becomes of each submission, `luck.rs` what may go wrong, `socket.rs` a connection and its far end
 //! - `rig.rs` an engine on a fake, turned by hand; `services.rs` what it serves
-//! - `accepting.rs`, `receiving.rs`, `sending.rs`, `ending.rs` a test for each trap, `mixed.rs` all at once, by seeds
+//! - `accepting.rs`, `receiving.rs`, `parking.rs`, `sending.rs`, `ending.rs` a test for each trap, `mixed.rs` all at once, by seeds
 //! - `stamping.rs` when bytes left, and how many in a turn
 
 mod accepting;
@@ -17,6 +17,7 @@ mod ending;
 mod kernel;
 mod luck;
 mod mixed;
+mod parking;
 mod receiving;
 mod rig;
 mod sending;
@@ -69,6 +70,9 @@ struct Tally {
     zero_copies: u32,
     cancels: u32,
     polls: u32,
+    /// Of streams.
+    stream_polls: u32,
+    fetches: u32,
 }
 
 /// One submission that has not had its last completion.
@@ -90,6 +94,7 @@ enum What {
     Connect,
     Shutdown,
     Poll,
+    PollStream,
     Datagrams,
     SendTo { peer: SocketAddr, chunk: Chunk },
 }
@@ -97,7 +102,7 @@ enum What {
 impl What {
     /// Whether a ring keeps something of its submission until its end.
     fn is_kept(&self) -> bool {
-        !matches!(self, What::Receive { .. } | What::Poll)
+        !matches!(self, What::Receive { .. } | What::Poll | What::PollStream)
     }
 }
 
@@ -211,7 +216,15 @@ impl Ring for Fake {
             Op::AcceptMulti(..) | Op::Accept(..) => self.tally.accepts += 1,
             Op::PollMulti(_) => self.tally.polls += 1,
             Op::Cancel(_) | Op::CancelKept(_) => self.tally.cancels += 1,
-            Op::LingerZero(slot) => _ = self.sockets.find(Sock::Direct(*slot)),
+            Op::LingerZero(sock) => _ = self.sockets.find(*sock),
+            Op::Poll(sock) => {
+                self.tally.stream_polls += 1;
+                self.sockets.begin_receive(*sock);
+            }
+            Op::Fetch(sock) => {
+                self.tally.fetches += 1;
+                self.sockets.begin(*sock);
+            }
             Op::Receive { sock, .. } => {
                 self.tally.receives += 1;
                 self.sockets.begin_receive(*sock);
@@ -230,10 +243,34 @@ impl Ring for Fake {
                 self.sockets.open(fd, self.luck.upstream_window);
                 self.sockets.begin(*sock);
             }
-            Op::Close(slot) => self.sockets.begin_close(*slot),
+            Op::Close(Sock::Direct(slot)) => self.sockets.begin_close(*slot),
             _ => {}
         }
         self.pushed.push((op, tag));
+    }
+
+    fn push_at(&mut self, _: Sock, op: Op, tag: Tag) {
+        self.push(op, tag);
+    }
+
+    fn only_polls(&self, _: Sock) -> bool {
+        self.luck.only_polls
+    }
+
+    fn can_fetch(&self, _: Sock) -> bool {
+        true
+    }
+
+    fn fetch_pool(&self) -> Option<&Pool> {
+        None
+    }
+
+    fn has_sockets(&self) -> bool {
+        false
+    }
+
+    fn room(&self, _: Option<Tag>) -> usize {
+        usize::MAX
     }
 
     fn wait(&mut self, _want: u32, _deadline_ns: Option<u64>) -> Result<(), RingError> {

@@ -60,6 +60,8 @@ pub(super) enum Fact {
     Connects = 1 << 5,
     /// Stands in the list of those that may be parked.
     Watched = 1 << 6,
+    /// Its poll said that the stream's end has come, behind what is still to be fetched.
+    EndComes = 1 << 7,
 }
 
 /// The unit of [`Link::heard`].

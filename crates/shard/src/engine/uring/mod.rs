@@ -321,6 +321,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             let (Some(link), Some(active)) = (self.driver.link(leg), active) else { continue };
             if link.receive == Receive::Armed && active.0 + park_ms <= now.0 {
                 self.driver.park(leg, now.0);
+                self.seat.desk.meter().parked.inc();
             } else {
                 self.driver.watched.push_back(leg);
             }

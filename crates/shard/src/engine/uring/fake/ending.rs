@@ -348,7 +348,7 @@ fn the_fake_sees_two_receives_that_would_take_turns() {
 fn the_fake_sees_a_close_under_a_receive() {
     let mut rig = echo(Luck::default());
     rig.client(4);
-    rig.ring().push(Op::Close(0), driver::tag(For::Forgotten, NOBODY));
+    rig.ring().push(Op::Close(linux::ring::Sock::Direct(0)), driver::tag(For::Forgotten, NOBODY));
 }
 
 #[test]

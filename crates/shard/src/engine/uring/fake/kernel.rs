@@ -17,6 +17,15 @@ impl Fake {
                 let left = limit.min(self.luck.receive_limit.unwrap_or(u32::MAX));
                 (Some(self.sockets.find(sock)), What::Receive { left })
             }
+            Op::Poll(sock) => {
+                let id = self.sockets.find(sock);
+                self.socket(id).tell_all();
+                (Some(id), What::PollStream)
+            }
+            Op::Fetch(sock) => {
+                let id = self.sockets.find(sock);
+                return self.fetch(id, tag);
+            }
             Op::Send(sock, gather) => {
                 let what = What::Send { gather: Some(gather), taken: 0, lease: None };
                 (Some(self.sockets.find(sock)), what)
@@ -39,12 +48,13 @@ impl Fake {
                 let result = self.cancel(of);
                 return self.complete(tag, result, false, Brings::Nothing, None);
             }
-            Op::LingerZero(slot) => {
-                let id = self.sockets.find(Sock::Direct(slot));
+            Op::LingerZero(sock) => {
+                let id = self.sockets.find(sock);
                 self.socket(id).linger_zero = true;
                 return self.complete(tag, 0, false, Brings::Nothing, None);
             }
-            Op::Close(slot) => return self.sockets.close(slot),
+            Op::Close(Sock::Direct(slot)) => return self.sockets.close(slot),
+            Op::Close(Sock::Plain(_)) | Op::Socket(_) => panic!("the engine does not ask for that here"),
             Op::Message { .. } => return,
         };
         let rests = match what {
@@ -109,6 +119,17 @@ impl Fake {
                 }
                 let more = !self.overflows();
                 self.complete(request.tag, 1, more, Brings::Nothing, None);
+                !more
+            }
+            What::PollStream => {
+                let id = request.socket.expect("it is of a socket");
+                if !self.socket(id).has_news() {
+                    return false;
+                }
+                let more = !self.overflows();
+                let (_, finished, reset) = self.socket(id).readable();
+                let events = if finished || reset { 1 | linux::ring::HANG_UP } else { 1 };
+                self.complete(request.tag, events, more, Brings::Nothing, Some(id).filter(|_| !more));
                 !more
             }
             What::Datagrams => self.receive_datagram(request.tag),
@@ -198,6 +219,28 @@ impl Fake {
         !more
     }
 
+    /// Receives what is there, at once.
+    fn fetch(&mut self, id: Id, tag: Tag) {
+        let (waiting, finished, reset) = self.sockets.get(id).readable();
+        let free = self.pool.count() - self.pool.lent() - self.filled;
+        let result = match waiting {
+            _ if self.sockets.get(id).is_closed() => panic!("{id:?} is fetched from after its close"),
+            _ if reset => -ECONNRESET,
+            0 if finished => 0,
+            0 => -EAGAIN,
+            _ if free == 0 => -ENOBUFS,
+            _ => waiting.min(self.pool.buffer_bytes() as usize) as i32,
+        };
+        let Ok(n @ 1..) = usize::try_from(result) else {
+            return self.complete(tag, result, false, Brings::Nothing, Some(id));
+        };
+        // Less than the buffer holds is all there was.
+        self.filled += 1;
+        let bytes = self.sockets.get(id).arriving.drain(..n).collect();
+        self.sockets.get(id).fetched();
+        self.complete(tag, result, false, Brings::Bytes(bytes), Some(id));
+    }
+
     fn send(&mut self, request: &mut Request) -> bool {
         let id = request.socket.expect("a send is of a socket");
         let What::Send { gather: Some(gather), taken, lease } = &mut request.what else { unreachable!() };
@@ -277,6 +320,7 @@ fn gather_of(request: &mut Request) -> Box<Gather> {
 
 const ENOENT: i32 = 2;
 const EINTR: i32 = 4;
+const EAGAIN: i32 = 11;
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOBUFS: i32 = 105;

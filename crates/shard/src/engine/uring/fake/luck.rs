@@ -36,6 +36,8 @@ pub(super) struct Luck {
     pub(super) unanswered: f64,
     /// Bytes that an upstream takes before it reads.
     pub(super) upstream_window: usize,
+    /// Streams are polled and fetched from, and never received from.
+    pub(super) only_polls: bool,
 }
 
 impl Default for Luck {
@@ -57,6 +59,7 @@ impl Default for Luck {
             refused: 0.0,
             unanswered: 0.0,
             upstream_window: 1 << 20,
+            only_polls: false,
         }
     }
 }

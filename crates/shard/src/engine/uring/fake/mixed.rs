@@ -30,6 +30,8 @@ fn whatever_the_kernel_does_an_echo_gives_back_what_was_sent() {
         met.accepts_paused,
         met.accept_errors,
         met.aborted,
+        met.parked,
+        met.unparked,
     ];
     assert!(seen.iter().all(|n| *n > 0), "a kind of bad luck was never met: {met:?}");
 }
@@ -71,7 +73,7 @@ fn each_seed(run: impl Fn(u64) -> Snapshot) -> Snapshot {
 fn setting(seed: u64, random: &mut Random) -> Setting {
     Setting {
         seed,
-        luck: Luck::bad(random),
+        luck: Luck { only_polls: seed % 5 == 4, ..Luck::bad(random) },
         buffers: 2 << random.below(4),
         connections_max: 2 + random.below(8) as usize,
         crowd: [0, 4, 40][random.below(3) as usize],
@@ -83,6 +85,8 @@ fn setting(seed: u64, random: &mut Random) -> Setting {
         // By the seed and not by luck, which older seeds know without them.
         turn_sends: if seed.is_multiple_of(3) { 1 + (seed % 4) as u32 } else { u32::MAX },
         stamps: seed.is_multiple_of(2),
+        // The same: some park soon, some have nothing but polls.
+        park_ms: [0, 1, 20][(seed / 4 % 3) as usize],
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Setting {
     pub(super) listeners: u16,
     pub(super) turn_sends: u32,
     pub(super) stamps: bool,
+    /// When idle connections are parked; 0 is never.
+    pub(super) park_ms: u64,
 }
 
 impl Default for Setting {
@@ -66,6 +68,7 @@ impl Default for Setting {
             listeners: 1,
             turn_sends: u32::MAX,
             stamps: false,
+            park_ms: 0,
         }
     }
 }
@@ -103,9 +106,11 @@ impl<S: Service> Rig<S> {
         desk.stamps = setting.stamps.then(Box::default);
         let peers = Peers::new(vec![parker], 0);
         let control = Control::default();
+        let mut driver = Driver::new(Fake::new(seed, luck, pool, slots));
+        driver.parks = setting.park_ms > 0;
         let mut uring = Uring {
             seat: Seat::new(service, desk, limits),
-            driver: Driver::new(Fake::new(seed, luck, pool, slots)),
+            driver,
             accepts: Vec::new(),
             hand_off: None,
             crowd,
@@ -123,6 +128,9 @@ impl<S: Service> Rig<S> {
             want: 1,
             counted: Counts::default(),
             timed: crate::engine::uring::Timed::new(),
+            park_ms: setting.park_ms,
+            look_ns: 0,
+            looks: 0,
             last_call: false,
             told_last: false,
         };

@@ -18,6 +18,8 @@ pub(super) struct Socket {
     pub(super) peer_reset: bool,
     /// What receives end with before they take anything, each one of them.
     pub(super) receive_errors: VecDeque<i32>,
+    /// What a poll has told of, or a fetch has left: it is told of again only when there is more.
+    told: (usize, bool, bool),
     /// Taken from us, and not read by the far end yet: at most `window` bytes.
     pub(super) unread: VecDeque<u8>,
     window: usize,
@@ -74,6 +76,25 @@ impl Socket {
         (self.arriving.len(), self.peer_finished, self.peer_reset)
     }
 
+    /// Whether something came of which no poll has told. One that begins tells of all there is.
+    pub(super) fn has_news(&mut self) -> bool {
+        let (bytes, finished, reset) = self.readable();
+        let (told, finished_told, reset_told) = self.told;
+        let news = bytes > told || finished && !finished_told || reset && !reset_told;
+        self.told = (bytes, finished, reset);
+        news
+    }
+
+    /// A poll begins.
+    pub(super) fn tell_all(&mut self) {
+        self.told = (0, false, false);
+    }
+
+    /// A fetch has taken something.
+    pub(super) fn fetched(&mut self) {
+        self.told.0 = self.arriving.len();
+    }
+
     /// Bytes that a send can move now.
     pub(super) fn room(&self) -> usize {
         self.window.saturating_sub(self.unread.len())
@@ -88,7 +109,7 @@ impl Socket {
     pub(super) fn end(&mut self, op: u8) {
         self.in_flight -= 1;
         self.sending &= op != For::Send as u8;
-        self.receiving &= op != For::Receive as u8;
+        self.receiving &= op != For::Receive as u8 && op != For::Poll as u8;
     }
 
     fn let_go(&mut self) {
