@@ -172,7 +172,7 @@ impl Caps {
         if let Some(nofile) = self.limits.nofile_hard.filter(|have| *have < config.connections_max) {
             let (have, wanted) = (table::thousands(nofile), table::thousands(config.connections_max));
             advice.push(format!(
-                "for {wanted} connections a shard: `ulimit -Hn {}`, not {have}",
+                "for {wanted} connections a shard on one ring: `ulimit -Hn {}`, not {have}",
                 config.connections_max
             ));
         }

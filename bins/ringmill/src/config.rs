@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) spin_us: u64,
     pub(crate) ring: Factors,
     pub(crate) idle_timeout_ms: u64,
+    pub(crate) park_after_ms: u64,
     pub(crate) drain_ms: u64,
     pub(crate) report: Option<PathBuf>,
 }
@@ -73,6 +74,7 @@ impl Default for Config {
             zero_copy: ZeroCopyBytes(plan.zero_copy),
             spin_us: plan.spin.as_micros() as u64,
             ring: plan.ring,
+            park_after_ms: plan.park.as_millis() as u64,
             idle_timeout_ms: plan.idle.map_or(0, |idle| idle.as_millis() as u64),
             drain_ms: plan.drain.as_millis() as u64,
             report: None,

@@ -215,8 +215,9 @@ pub(crate) const KNOBS: &[Knob] = &[
         name: "connections-max",
         value: "N",
         what: "Most connections of one shard",
-        why: "At the bound accept stops, and a counter says so; each further listener may bring one more. File descriptors \
-              (ulimit -n) bound it as well.",
+        why: "At the bound accept stops, and a counter says so; each further listener may bring one more. One ring holds as \
+              many as `ulimit -n` says; for more of them a shard makes further rings, up to 256, and says how many. Other \
+              engines are bounded by `ulimit -n`.",
         field: |config| Field::Number(&mut config.connections_max, 1..=16_000_000),
     },
     Knob {
@@ -295,7 +296,8 @@ pub(crate) const KNOBS: &[Knob] = &[
                poll-first=off, min-wait-us=N",
         why: "Each leaves out, or takes in, one thing of io_uring, and is refused where it cannot be had. sqarray=on, \
               tier=coop, tier=plain and sqpoll=on are rungs of one ladder, the next one lower each; sqpoll=on takes \
-              bundles=off too, inc=on serves no datagrams. `ringmill caps` says which this kernel gives, \
+              bundles=off too, inc=on serves no datagrams. parked=on has connections always wait by a poll, slots=N makes \
+              rings of at most N connections. `ringmill caps` says which this kernel gives, \
               docs/decisions/0008-ring-factors.md what each is.",
         field: |config| Field::Word(&mut config.ring),
     },
@@ -305,6 +307,14 @@ pub(crate) const KNOBS: &[Knob] = &[
         what: "Close connections on which nothing moved for so long; 0 is never",
         why: "HTTP has deadlines of its own (head 10 s, keep-alive 75 s). This one is for echo and relay.",
         field: |config| Field::Number(&mut config.idle_timeout_ms, 0..=86_400_000),
+    },
+    Knob {
+        name: "park-after-ms",
+        value: "N",
+        what: "Connections idle for so long wait by a poll, which takes less of the kernel's memory; 0 is never",
+        why: "About 600 B less for each (docs/MILLION.md). A word now and then, as a heartbeat, does not end it; two within a \
+              quarter of a second do. Of the engine uring.",
+        field: |config| Field::Number(&mut config.park_after_ms, 0..=86_400_000),
     },
     Knob {
         name: "drain-ms",

@@ -101,6 +101,7 @@ fn plan(config: &Config, choice: &Choice) -> Plan {
         zero_copy: config.zero_copy.0,
         ring: config.ring,
         idle: config.idle(),
+        park: Duration::from_millis(config.park_after_ms),
         drain: Duration::from_millis(config.drain_ms),
         ..Plan::default()
     }

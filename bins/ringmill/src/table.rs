@@ -43,7 +43,8 @@ impl Start<'_> {
         for (index, seat) in self.seats.iter().enumerate() {
             let core = seat.core.map_or("no core of its own".into(), |core| format!("core {core}"));
             let most = thousands(seat.connections_max as u64);
-            rows.push(vec![format!("shard {index}"), format!("{core}, at most {most} connections")]);
+            let rings = if seat.rings > 1 { format!(" on {} rings", seat.rings) } else { String::new() };
+            rows.push(vec![format!("shard {index}"), format!("{core}, at most {most} connections{rings}")]);
         }
         let mut text = columns(&rows);
         let other = (self.engine != Engine::Uring).then(|| format!("engine   {}", self.engine));

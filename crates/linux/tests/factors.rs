@@ -185,7 +185,7 @@ fn a_thread_of_the_kernel_takes_more_submissions_than_both_queues_hold() {
     let count = 10 * 64;
     for slot in 0..count {
         // Refused, each with a completion: no descriptor stands there.
-        ring.push(Op::Close(slot % 8), Tag::new(1, slot, 1));
+        ring.push(Op::Close(Sock::Direct(slot % 8)), Tag::new(1, slot, 1));
     }
     for slot in 0..count {
         assert_eq!(next(&mut ring).tag.slot(), slot);

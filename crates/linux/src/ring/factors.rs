@@ -26,6 +26,8 @@ pub struct Factors {
     pub incremental: bool,
     /// A receive waits for the socket to be readable before its first try.
     pub poll_first: bool,
+    /// Streams always wait by a poll and are fetched from, never by an armed receive.
+    pub parked: bool,
     /// Most direct descriptors of one ring: a seat that is to hold more makes rings beside it. RLIMIT_NOFILE bounds it anyway.
     pub slots: u32,
     /// Microseconds to wait for more than one completion before a single one ends the wait; 0 is none.
@@ -42,6 +44,7 @@ impl Factors {
         bundles: true,
         incremental: false,
         poll_first: true,
+        parked: false,
         slots: u32::MAX,
         min_wait_us: 0,
     };
@@ -68,6 +71,7 @@ const WORDS: &[Word] = &[
     ("bundles=off", |f| f.bundles = false),
     ("inc=on", |f| f.incremental = true),
     ("poll-first=off", |f| f.poll_first = false),
+    ("parked=on", |f| f.parked = true),
 ];
 
 /// The word that takes a number, and the most of it: beyond a tenth of a second it is no batching any more.

@@ -315,7 +315,11 @@ impl Ring {
                 Held::Accept => accepted(result),
                 _ => With::Nothing,
             };
-            let result = if matches!(entry, Held::Slot) { numbered(result, self.first, &mut self.free) } else { result };
+            let result = if matches!(entry, Held::Slot) {
+                numbered(result, self.first, &mut self.free)
+            } else {
+                result
+            };
             return Completion { tag: Tag(tag), result, more, with };
         }
         let (tag, entry) = held.take(user_data);
@@ -725,7 +729,7 @@ mod tests {
         assert_eq!(ring.pool().returned(), 1);
         // More completions than the queue holds, which nobody reaps meanwhile: each close of an empty slot fails aloud.
         for _ in 0..3 {
-            (0..8).for_each(|slot| ring.push(Op::Close(slot), Tag::new(2, slot, 0)));
+            (0..8).for_each(|slot| ring.push(Op::Close(Sock::Direct(slot)), Tag::new(2, slot, 0)));
             ring.enter(0, None).unwrap();
         }
         ring.reap();
@@ -743,7 +747,7 @@ mod tests {
         // Of its own: a filter stays with its thread, and the ring with its memory.
         let busy = || {
             let mut ring = ring();
-            ring.push(Op::Close(0), Tag::new(1, 0, 0));
+            ring.push(Op::Close(Sock::Direct(0)), Tag::new(1, 0, 0));
             refuse_call_in_this_thread(libc::SYS_io_uring_enter, libc::EBUSY).expect("seccomp filters");
             ring.wait(0, None).expect("busy is no failure");
             let left = ring.has_unsubmitted();
@@ -753,7 +757,7 @@ mod tests {
         };
         assert!(std::thread::spawn(busy).join().expect("no panic"));
         let mut ring = ring();
-        ring.push(Op::Close(0), Tag::new(1, 0, 0));
+        ring.push(Op::Close(Sock::Direct(0)), Tag::new(1, 0, 0));
         assert!(ring.has_unsubmitted());
         ring.wait(0, None).unwrap();
         assert!(!ring.has_unsubmitted());

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::thread;
 
 /// Every word alone, as far as it can be, and those together that touch the same thing.
-const WAYS: [&str; 15] = [
+const WAYS: [&str; 18] = [
     "default",
     "sqarray=on",
     "tier=coop",
@@ -25,6 +25,10 @@ const WAYS: [&str; 15] = [
     "inc=on",
     "poll-first=off",
     "min-wait-us=50",
+    "parked=on",
+    // Less than may wait in a queue: connections are spread over all of the rings.
+    "slots=4000",
+    "parked=on,slots=4000",
     "bundles=off,inc=on",
     "sqpoll=on,direct=off,bundles=off,inc=on",
     "tier=plain,ring-fd=off,direct=off,fixed=off,bundles=off,poll-first=off",

@@ -100,7 +100,6 @@ impl<S: Service, R: Ring> Uring<S, R> {
             };
             if result == -errno::ENOBUFS {
                 self.driver.starve(leg);
-                self.seat.desk.meter().enobufs.inc();
             }
             self.driver.done(leg);
             self.driver.arm(leg);
@@ -161,7 +160,6 @@ impl<S: Service, R: Ring> Uring<S, R> {
             self.driver.end(leg);
         } else if result == -errno::ENOBUFS {
             self.driver.hunger(leg);
-            self.seat.desk.meter().enobufs.inc();
         } else if more {
             // There may be more, of which the poll has spoken already.
             self.driver.fetch(leg);
@@ -256,7 +254,6 @@ impl<S: Service, R: Ring> Uring<S, R> {
             };
             if result == -errno::ENOBUFS {
                 self.driver.starve(leg);
-                self.seat.desk.meter().enobufs.inc();
             }
             self.driver.done(leg);
             self.driver.arm(leg);

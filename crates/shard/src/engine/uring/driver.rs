@@ -47,6 +47,8 @@ pub(super) struct Driver<R> {
     links: Vec<Link>,
     /// Legs whose receive found no buffer, oldest first.
     pub(super) starved: VecDeque<Key>,
+    /// Legs whose ring has no buffers of its own, and that found none to fetch into, oldest first.
+    pub(super) hungry: VecDeque<Key>,
     /// Legs with a send that was pushed since the last look, or that is slow and holds buffers.
     pub(super) senders: Vec<Key>,
     pub(super) news: VecDeque<News>,
@@ -56,8 +58,9 @@ pub(super) struct Driver<R> {
     rationed: bool,
     /// Counts turns, modulo 256.
     pub(super) turn: u8,
-    /// Legs are parked.
+    /// Legs are parked when they were idle; or all of them are, always.
     pub(super) parks: bool,
+    pub(super) always_parked: bool,
     /// Legs with an armed receive, which may be parked; those that went are found when they are looked at.
     pub(super) watched: VecDeque<Key>,
     /// Where to those sockets are to connect that the ring is making, by slot.
@@ -96,12 +99,14 @@ impl<R: Ring> Driver<R> {
             ring,
             links: Vec::new(),
             starved,
+            hungry: VecDeque::new(),
             senders,
             news,
             limit: 0,
             rationed: false,
             turn: 0,
             parks: false,
+            always_parked: false,
             watched: VecDeque::new(),
             connecting: HashMap::new(),
             datagrams: 0,
@@ -176,14 +181,16 @@ impl<R: Ring> Driver<R> {
     /// Arms the receive of a leg if it is wanted and nothing stands against it.
     pub(super) fn arm(&mut self, leg: Key) {
         let limit = self.limit();
-        let (rationed, parks) = (self.rationed, self.parks);
-        let Some(link) = self.links.get_mut(leg.slot as usize).filter(|l| l.generation == leg.generation) else {
+        let (rationed, parks, always) = (self.rationed, self.parks, self.always_parked);
+        let Some(link) = self.links.get_mut(leg.slot as usize).filter(|l| l.generation == leg.generation)
+        else {
             return;
         };
         if link.wanted && link.receive == Receive::Idle && link.closing.is_none() && !link.is(Fact::Ended) {
             link.receive = Receive::Armed;
             link.wide = !rationed;
-            let polls = !link.datagram && (link.is(Fact::Parked) || self.ring.only_polls(link.sock));
+            let parked = always || link.is(Fact::Parked);
+            let polls = !link.datagram && (parked || self.ring.only_polls(link.sock));
             link.set(Fact::Polls, polls);
             let (sock, what) = (link.sock, link.waits_by());
             let watch = parks && what == For::Receive && link.set(Fact::Watched, true);
@@ -240,8 +247,29 @@ impl<R: Ring> Driver<R> {
 
     /// A fetch found no buffer.
     pub(super) fn hunger(&mut self, leg: Key) {
-        if self.link(leg).is_some_and(|link| link.set(Fact::Hungry, true)) {
-            self.starve(leg);
+        let Some(link) = self.link(leg).filter(|link| !link.is(Fact::Hungry)) else { return };
+        link.set(Fact::Hungry, true);
+        let sock = link.sock;
+        if !self.ring.only_polls(sock) {
+            return self.starve(leg);
+        }
+        link_starves(&mut self.news, self.links.get_mut(leg.slot as usize), leg);
+        self.hungry.push_back(leg);
+    }
+
+    /// Fetches for those whose fetch found no buffer, as far as there are some by now.
+    pub(super) fn feed(&mut self) {
+        while let Some(&leg) = self.hungry.front() {
+            if let Some(link) = self.link(leg) {
+                let sock = link.sock;
+                if !self.ring.can_fetch(sock) {
+                    return;
+                }
+            }
+            self.hungry.pop_front();
+            if self.link(leg).is_some_and(|link| link.set(Fact::Hungry, false)) {
+                self.fetch(leg);
+            }
         }
     }
 
@@ -279,10 +307,7 @@ impl<R: Ring> Driver<R> {
     /// that are armed do not take all that comes back while others starve.
     pub(super) fn starve(&mut self, leg: Key) {
         self.starved.push_back(leg);
-        self.news.push_back(News::Starved(leg, true));
-        if let Some(link) = self.link(leg) {
-            link.starved = true;
-        }
+        link_starves(&mut self.news, self.links.get_mut(leg.slot as usize), leg);
         self.limit = RECEIVE_BYTES;
     }
 
@@ -329,6 +354,14 @@ impl<R: Ring> Driver<R> {
             }
         }
         reclaimed
+    }
+}
+
+/// The seat is to know that a leg has no buffer to receive into.
+fn link_starves(news: &mut VecDeque<News>, link: Option<&mut Link>, leg: Key) {
+    news.push_back(News::Starved(leg, true));
+    if let Some(link) = link.filter(|link| link.generation == leg.generation) {
+        link.starved = true;
     }
 }
 

@@ -258,7 +258,7 @@ impl Ring for Fake {
     }
 
     fn can_fetch(&self, _: Sock) -> bool {
-        true
+        !self.luck.only_polls || self.pool.lent() + self.filled < self.pool.count()
     }
 
     fn fetch_pool(&self) -> Option<&Pool> {

@@ -247,7 +247,10 @@ impl<S: Service, R: Ring> Uring<S, R> {
             match news {
                 News::Failed(leg, why) => self.seat.failed(leg, why, &mut self.driver),
                 News::Closed(leg) => self.seat.closed(leg),
-                News::Starved(leg, on) => self.seat.starved(leg, on),
+                News::Starved(leg, on) => {
+                    self.seat.desk.meter().enobufs.add(on.into());
+                    self.seat.starved(leg, on);
+                }
             }
         }
     }
@@ -267,7 +270,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         });
         self.driver.senders = senders;
         let pools = [Some(self.driver.ring.pool()), self.driver.ring.fetch_pool()];
-        let starve = !self.driver.starved.is_empty();
+        let starve = !self.driver.starved.is_empty() || !self.driver.hungry.is_empty();
         let short = |pool: &Pool| {
             let (lent, count) = (pool.lent(), pool.count());
             lent > count / 2 && (lent > count / 4 * 3 || starve)
@@ -279,6 +282,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             let reclaimed = self.driver.reclaim((count as usize / 8).max(1));
             self.seat.desk.meter().sends_reclaimed.add(reclaimed);
         }
+        self.driver.feed();
         // ENOBUFS says that every buffer was lent or in completions not yet taken, so one comes back before it is needed.
         let free = (count - lent) as usize;
         let mut share = returned.max(free);

@@ -2,6 +2,7 @@
 
 use super::accept::Accept;
 use super::driver::Driver;
+use super::ring::Ring as _;
 use super::rings::Rings;
 use super::{Timed, Uring};
 use crate::engine::seats::{self, SPARE_SLOTS, Socket, Start, crowd, is_handed};
@@ -11,9 +12,8 @@ use crate::plan::{
 };
 use crate::seat::Seat;
 use crate::service::{ListenerId, Service};
-use super::ring::Ring as _;
-use linux::ring::{Counts, Home, Ring, RingError, Setup};
 use linux::pool::Plan as PoolPlan;
+use linux::ring::{Counts, Home, Ring, RingError, Setup};
 use linux::{Pool, cpu, limits};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -93,6 +93,7 @@ fn live<S: Service>(
     desk.fetch_pool = ring.fetch_pool().cloned();
     let mut driver = Driver::new(ring);
     driver.parks = !plan.park.is_zero();
+    driver.always_parked = plan.ring.parked;
     let mut uring = Uring {
         seat: Seat::new(make(seat, &board), desk, limits),
         driver,
