@@ -8,7 +8,7 @@ use linux::clock::Clock;
 use linux::console::Failure;
 use stats::experiment::Better;
 use stats::text::{parse_duration, parse_rate};
-use tune::experiment::{ArmError, ArmPlan, CourseError, Kind, Place, Workload, is_time_of_answers};
+use tune::experiment::{ArmError, ArmPlan, CourseError, FIGURES, Kind, Place, Workload, is_time_of_answers};
 
 /// One paired experiment: arm B against arm A, with A again as its own control. Runs in namespaces of its own; takes root.
 #[derive(Debug, Args)]
@@ -115,6 +115,10 @@ pub(crate) fn plan(how: &How, budget: Duration) -> Result<tune::experiment::Plan
             Failure::usage("a command has no figure of its own").cure("`--figure rate.achieved_per_s`")
         })?;
     let kind = how.workload.clone();
+    if !kind.has(&metric) {
+        let cure = format!("one of {}", FIGURES.join(", "));
+        return Err(Failure::usage(format!("no run of this workload has a figure {metric}")).cure(cure));
+    }
     let better = how.better.or_else(|| kind.better(&metric)).ok_or_else(|| {
         Failure::usage(format!("nothing tells which way of {metric} is good"))
             .cure("`--better higher` or `--better lower`")

@@ -34,6 +34,11 @@ fn what_cannot_be_meant_is_one_line_and_a_cure_and_exit_code_2() {
     check(&[&command[..], &["x_per_s", "--budget", "9s"]].concat(), "the first look is after 8", "--budget");
     check(&["ab", "--b", "net.core.somaxconn=8", "--figure", "p99_ns"], "p99_ns takes a rate", "--rate 10k");
     check(&["prove", "classic", "--figure", "connect_p99_ns"], "connect_p99_ns takes a rate", "--rate 10k");
+    check(
+        &["ab", "--b", "net.core.somaxconn=8", "--figure", "p98_ns"],
+        "no run of this workload has a figure",
+        "p99_ns",
+    );
     check(&["ab", "--b", "net.core.somaxconn=8", "--html", "/nowhere/x"], "no such directory", "a file");
     let flags = ["ab", "--b", "ringmill.spin-us=9", "--workload", "command:x", "--figure", "x_per_s"];
     check(&flags, "brings its own server", "into the command");
