@@ -92,6 +92,9 @@ pub(crate) struct Plan {
     /// Show the profile as a file of sysctl.d instead
     #[arg(long, conflicts_with = "json")]
     pub(crate) sysctl_d: bool,
+    /// Show the profile as the tuned.conf of a TuneD profile instead
+    #[arg(long, conflicts_with_all = ["json", "sysctl_d"])]
+    pub(crate) tuned: bool,
 }
 
 /// What a host should be set to.
@@ -164,6 +167,7 @@ Examples:
   ringmill-lab plan --set device.rps_cpus@eth0/rx-0=f
   ringmill-lab plan 90-tuning.conf --json plan.json      a file of sysctl.d; what the catalogue does not know is dropped
   ringmill-lab plan edge --sysctl-d > edge.conf
+  ringmill-lab plan edge --tuned > tuned.conf
 
 Exit codes:
   0   nothing to change
@@ -217,6 +221,7 @@ mod tests {
         check("plan", "required arguments", "--help");
         check("plan edge --set a=b", "cannot be used with", "--help");
         check("plan edge --sysctl-d --json", "cannot be used with", "--help");
+        check("plan edge --sysctl-d --tuned", "cannot be used with", "--help");
         check("explain", "required arguments", "--help");
         check("knobs --jsn", "unexpected argument '--jsn'", "`--json`");
     }
