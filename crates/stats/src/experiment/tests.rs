@@ -269,6 +269,8 @@ fn a_page_needs_nothing_but_itself_and_nothing_escapes_from_a_result() {
     }
     assert!(one.contains("&lt;script&gt;") && one.contains("every run in its order"));
     assert!(all.contains("not testable here") && all.contains("it is of the whole host"));
+    // A telephone is narrower than a name of the kernel's.
+    assert!(all.contains("vm.<wbr>swappiness"));
     assert_eq!(one, page(&experiment));
 }
 
