@@ -137,6 +137,32 @@ fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_i
 }
 
 #[test]
+fn who_ends_an_experiment_is_told_what_was_measured_until_then() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::of("stop");
+    let (script, count) = (home.path("run"), home.path("count"));
+    // In the first run of the fourth block somebody has seen enough; that run never ends by itself.
+    let lines = format!(
+        "#!/bin/sh\necho >> {count}\nif [ $(wc -l < {count}) -gt 9 ]; then kill -INT $PPID; kill -STOP $$; fi\necho '{{\"cost\":7}}'\n"
+    );
+    fs::write(&script, lines).expect("our own");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("our own");
+    let (workload, json) = (format!("command:{script}"), home.path("ab.json"));
+    let words = ["ab", "--b", "net.core.somaxconn=8", "--workload", &workload, "--json", &json];
+    let output = lab(&[&words[..], &COMMAND[2..], &TIMES].concat());
+    if said(&output).contains("CAP_SYS_ADMIN") {
+        return eprintln!("not tested: {}", said(&output));
+    }
+    // 3 where somebody else uses this machine.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.starts_with("undecided") || told.starts_with("WARNING"), "{told}");
+    assert!(told.contains("ended by its user after 3 usable blocks") && told.contains("+0.00 %"), "{told}");
+    let kept: Experiment = serde_json::from_slice(&fs::read(&json).expect("it was written")).expect("JSON");
+    assert_eq!((kept.ended, kept.blocks), (Ended::Stopped, 3));
+}
+
+#[test]
 fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_trial() {
     let home = Home::of("prove");
     let profile = home.path("p.conf");
