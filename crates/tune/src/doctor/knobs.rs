@@ -30,7 +30,7 @@ fn tell(probe: &Probe, report: &mut Report) {
         let cure = "`ringmill-lab plan`, which says it of each of its knobs, before a change";
         report.find(Cost::Slight, SUBJECT, told(what, evidence, cure));
     }
-    let mut seen = format!("{} of {} sysctls are here", probe.asked - probe.absent(), probe.asked);
+    let mut seen = format!("{} of {} files are here", probe.asked - probe.absent(), probe.asked);
     let closed = of(|found| found == Found::ReadOnly);
     if !closed.is_empty() {
         let names: Vec<&str> = closed.iter().map(|note| note.name).collect();
@@ -57,7 +57,7 @@ mod tests {
         let report = seen(vec![note(Found::OfHost)], None);
         assert!(report.findings[0].evidence.contains("net.core.somaxconn: it is the whole host's"));
         let report = seen(vec![note(Found::Absent)], None);
-        assert_eq!((report.findings.len(), report.fine[0].evidence.as_str()), (0, "8 of 9 sysctls are here"));
+        assert_eq!((report.findings.len(), report.fine[0].evidence.as_str()), (0, "8 of 9 files are here"));
         let report = seen(vec![note(Found::ReadOnly)], None);
         assert_eq!(report.findings, []);
         assert!(report.fine[0].evidence.ends_with("nobody may write net.core.somaxconn"));
