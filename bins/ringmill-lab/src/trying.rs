@@ -84,6 +84,7 @@ pub(crate) struct How {
 
 /// The page of a result, which is told too.
 #[derive(Debug, Args)]
+#[command(after_help = REPORT_CODES)]
 pub(crate) struct Report {
     /// A file that `ab` or `prove` wrote with --json
     #[arg(value_name = "RESULT")]
@@ -93,8 +94,9 @@ pub(crate) struct Report {
     pub(crate) output: PathBuf,
 }
 
-/// The same numbers again from the raw runs of a result. Exit code 3 where the file says others.
+/// The same numbers again from the raw runs of a result.
 #[derive(Debug, Args)]
+#[command(after_help = REANALYSE_CODES)]
 pub(crate) struct Reanalyse {
     /// A file that `ab` or `prove` wrote with --json
     #[arg(value_name = "RESULT")]
@@ -208,3 +210,16 @@ Exit codes:
   1   the machine refused
   2   what was typed, or a file, cannot be meant
   3   something speaks against believing one of the experiments: see the warnings";
+
+const REPORT_CODES: &str = "\
+Exit codes:
+  0   drawn and told
+  1   the machine refused
+  2   the file is no result of this program";
+
+const REANALYSE_CODES: &str = "\
+Exit codes:
+  0   the file says what its runs give
+  1   the machine refused
+  2   the file is no result of this program
+  3   the file says other numbers than its runs give";
