@@ -14,10 +14,10 @@ pub(super) fn examine(look: &Look, report: &mut Report) {
     if line.split_whitespace().any(|word| word == "audit=0" || word == "audit=off") {
         return report.fine(SUBJECT, "off (audit=0 on the kernel's command line)");
     }
-    if look.is_host() {
-        if let Ok(audit) = netlink::audit() {
-            return tell(audit, report);
-        }
+    if look.is_host()
+        && let Ok(audit) = netlink::audit()
+    {
+        return tell(audit, report);
     }
     if !processes(look, "auditd").is_empty() {
         let what =
