@@ -191,6 +191,27 @@ fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_
 }
 
 #[test]
+fn a_range_of_ports_that_is_taken_after_its_bound_only_is_tried_together_with_that() {
+    let home = Home::of("together");
+    let profile = home.path("p.conf");
+    let lines = "net.ipv4.ip_local_port_range=500 65000\nnet.ipv4.ip_unprivileged_port_start=80\n";
+    fs::write(&profile, lines).expect("our own");
+    let output = lab(&[&["prove", &profile][..], &COMMAND, &TIMES, &["--json"]].concat());
+    if said(&output).contains("CAP_SYS_ADMIN") {
+        return eprintln!("not tested: {}", said(&output));
+    }
+    // 3 where somebody else uses this machine.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    let both = "net.ipv4.ip_unprivileged_port_start=80,net.ipv4.ip_local_port_range=500 65000";
+    assert_eq!(told["arms"][2]["spec"], both);
+    let knobs = told["knobs"].as_array().expect("a list");
+    assert_eq!(knobs.len(), 1);
+    assert_eq!(knobs[0]["name"], "net.ipv4.ip_unprivileged_port_start + net.ipv4.ip_local_port_range");
+    assert_eq!(knobs[0]["verdict"], "equivalent");
+}
+
+#[test]
 fn a_profile_of_which_nothing_can_be_tried_is_no_experiment() {
     let home = Home::of("nothing");
     let profile = home.path("p.conf");
