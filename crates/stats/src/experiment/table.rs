@@ -64,6 +64,14 @@ pub fn proof_text(proof: &Proof) -> String {
     let longest = proof.knobs.iter().map(|knob| knob.name.len() + knob.value.len() + 3).max().unwrap_or(0);
     let names = longest.clamp(20, 48);
     let row = |out: &mut String, name: &str, verdict: &str, effect: Option<f64>, ends: Option<[f64; 2]>| {
+        // Some that were tried together have a long name: its figures stand below it.
+        let name = match name.len() > names {
+            true => {
+                wrapped(out, "", name);
+                ""
+            }
+            false => name,
+        };
         let line = format!("{name:<names$}  {verdict:<18} {:>9}  {}", percent(effect), interval(ends));
         let _ = writeln!(out, "{}", line.trim_end());
     };

@@ -77,7 +77,10 @@ fn tables(look: &Look, rules: Option<io::Result<usize>>, report: &mut Report) {
         let cure = "`nft list ruleset` or `iptables-save`; where they are empty, unload them. Accept the server's ports early, without state";
         report.find(Cost::Heavy, SUBJECT, told(what, found.join("; "), cure));
     } else if is_hidden {
-        report.unknown(SUBJECT, format!("/{IP_TABLES} is for root to read"));
+        report.unknown(
+            SUBJECT,
+            format!("/{IP_TABLES} is for root to read; `nft list ruleset` says to root what there is"),
+        );
     } else if is_told {
         report.fine(SUBJECT, "no table of iptables, and no rule of nftables (NFT_MSG_GETRULE)");
     } else if modules.is_some() {
