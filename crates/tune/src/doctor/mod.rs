@@ -185,17 +185,14 @@ fn server(look: &Look) -> (String, &'static str) {
     }
 }
 
-/// Whether a part of the kernel is there, so that a question to it loads nothing: as a module, built in, or because this kernel has no
-/// modules that could be loaded.
+/// Whether a part of the kernel is there, so that a question to it loads nothing: as a module that is loaded, built in, or because no
+/// module ever was loaded here. A container sees the modules of its host, which would be loaded there.
 fn has_module(look: &Look, name: &str) -> bool {
+    let modules = look.read("proc/modules").unwrap_or_default();
+    let is_loaded = modules.lines().any(|line| line.split_whitespace().next() == Some(name));
     let release = look.line("proc/sys/kernel/osrelease").unwrap_or_default();
-    let directory = format!("lib/modules/{release}");
-    let is_loaded =
-        |modules: String| modules.lines().any(|line| line.split_whitespace().next() == Some(name));
-    let is_built_in = |list: String| list.lines().any(|line| line.ends_with(&format!("/{name}.ko")));
-    !look.has(&directory)
-        || look.read("proc/modules").map_or(true, is_loaded)
-        || look.read(&format!("{directory}/modules.builtin")).is_ok_and(is_built_in)
+    let built_in = look.read(&format!("lib/modules/{release}/modules.builtin")).unwrap_or_default();
+    is_loaded || modules.is_empty() || built_in.lines().any(|line| line.ends_with(&format!("/{name}.ko")))
 }
 
 /// The value of a line `NAME:<space>VALUE`.
