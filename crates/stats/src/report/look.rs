@@ -48,7 +48,8 @@ code{font:13px ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}
 dt{font-weight:600}
 dd{margin:0 0 .5em 0}
 @media (max-width:480px){main{padding:10px}th,td{padding:4px 5px}body{font-size:14px}\
-.figures{width:100%;font-size:13px}.figures th,.figures td.say,.figures td.span,.figures small{white-space:normal}\
+.figures{width:100%;font-size:13px}.figures th,.figures td{padding:4px 3px}\
+.figures th,.figures td.say,.figures td.span,.figures small{white-space:normal}\
 .figures td.say small{min-width:0}}
 @media print{main{max-width:none;padding:0}figure,.verdict,tr{break-inside:avoid}.wide{overflow:visible}table{font-size:11px}\
 details:not([open])::details-content{content-visibility:visible;height:auto}}
