@@ -83,7 +83,8 @@ pub enum Over {
 pub struct Rules {
     /// What carries the frames.
     pub over: Over,
-    /// Longest payload in bytes. Default [`FRAME_BYTES_MAX`]. Control frames have narrower bounds of their own.
+    /// Longest payload of DATA and the application's frames in bytes. Control frames have bounds of their own
+    /// ([`Kind::control_bytes_max`]), so that two sides can always speak.
     pub payload_bytes_max: u32,
 }
 
@@ -189,8 +190,8 @@ impl Header {
 
 const fn longest(kind: Kind, rules: &Rules) -> u32 {
     match kind.control_bytes_max() {
-        Some(most) if most < rules.payload_bytes_max => most,
-        _ => rules.payload_bytes_max,
+        Some(most) => most,
+        None => rules.payload_bytes_max,
     }
 }
 

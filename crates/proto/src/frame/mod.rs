@@ -24,6 +24,7 @@ mod refusal;
 pub use body::{Body, CRC_BYTES, sum};
 pub use conversation::{Answer, Conversation, Role, State};
 pub use header::{Flags, HEADER_BYTES, Header, Over, Rules, VERSION, datagram, whole};
+pub use heartbeat::{Heard, Pace};
 pub use kind::Kind;
 pub use limits::{CLIENT_ID_BYTES_MAX, CONTROL_BYTES_MAX, FRAME_BYTES_MAX, PING_BYTES_MAX};
 pub use message::{Ack, Agreed, Error, Goaway, Hello, Offer, Ping, read, write, write_error};

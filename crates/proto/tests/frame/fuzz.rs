@@ -70,11 +70,11 @@ fn judge(input: &[u8], rules: &Rules, told: &Told) -> usize {
         let longest = match kind {
             2 | 3 => 64,
             1 | 4..=6 => 1024,
-            256 | 0x8000.. => usize::MAX,
+            256 | 0x8000.. => rules.payload_bytes_max as usize,
             _ => break,
         };
         let good = rest[..3] == *b"RM\x01" && flags < 4 && rest[6..8] == [0, 0];
-        if !good || length > longest.min(rules.payload_bytes_max as usize) {
+        if !good || length > longest {
             break;
         }
         let end = 16 + length;

@@ -110,8 +110,9 @@ case("several frames in a row",
      frame(HELLO, message((1, 2, varint(1)))) + frame(PING, seq=1) + frame(DATA, b"abc", 2, CRC) + frame(DATA, b"", 3),
      told(HELLO, message((1, 2, varint(1))), **{**none, "versions": [1]}), told(PING, seq=1, stamp=0),
      told(DATA, b"abc", 2, CRC), told(DATA, b"", 3))
-case("payloads as long as allowed", frame(DATA, b"12345678", 1) + frame(PING, message((1, 1, 5)), 2),
-     told(DATA, b"12345678", 1), payload_bytes_max=8, refusal="too-long")
+case("payloads as long as allowed; control frames have their own bound",
+     frame(DATA, b"12345678", 1) + frame(PING, message((1, 1, 5)), 2) + frame(DATA, b"123456789", 3),
+     told(DATA, b"12345678", 1), told(PING, message((1, 1, 5)), 2, stamp=5), payload_bytes_max=8, refusal="too-long")
 case("half a header", frame(DATA, b"abc", 1)[:9])
 case("half a payload", frame(DATA, b"abc", 1)[:18])
 case("half a sum", frame(DATA, b"abc", 1, CRC)[:21])
