@@ -420,6 +420,7 @@ impl<S: Service> World<S> {
             state.run(&mut wire);
         }
         state.desk.stamp(now);
+        state.desk.meter().enobufs.add(std::mem::take(&mut wire.side.enobufs));
         wire.side.feed(wire.net);
         let mut posted = Vec::new();
         state.desk.post.flush(|to| posted.push(to));
