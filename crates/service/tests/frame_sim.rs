@@ -7,5 +7,5 @@ use shard::engine::sim::Seeds;
 
 #[test]
 fn no_living_peer_is_killed_and_each_silent_one_is_found_in_its_time() {
-    Seeds::new("frame", 3_000).run(scenarios::frame::run);
+    Seeds::new("frame", 6_000).run(scenarios::frame::run);
 }

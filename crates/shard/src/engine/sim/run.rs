@@ -433,7 +433,11 @@ impl<S: Service> World<S> {
             }
         }
         let (state, side) = (&self.seats[seat], &mut self.sides[seat]);
-        if state.is_ready() || state.desk.behind {
+        if state.desk.behind {
+            // Its turns are long: that is why it does not get done.
+            let after = self.net.random.below(20_000_000);
+            side.turn(now + after, &mut self.net);
+        } else if state.is_ready() {
             side.turn(now + 1_000, &mut self.net);
         } else if let Some(deadline) = state.deadline_ns().filter(|_| !state.is_over()) {
             side.turn(deadline.max(now + 1), &mut self.net);
