@@ -36,11 +36,38 @@ pub fn run(seed: u64) -> Run {
         let at = Duration::from_millis(random.below(2 * interval_ms));
         world = world.client_at(at, shard::ListenerId(0), Talker::new(&mut random, interval_ms));
     }
-    let mut run = world.run(|_| Watched(judge.clone()));
-    let starved = run.seats.iter().any(|seat| seat.enobufs > 0);
-    run.broken
-        .extend(judge.wrong.take().into_iter().filter(|(late, _)| !(*late && starved)).map(|(_, what)| what));
-    run
+    judge.run(world)
+}
+
+/// So many clients that say HELLO at once and then only answer PING, on a server that takes a few completions a turn and whose
+/// turns are long. It is never done, but it never has more waiting than it can take in an interval.
+pub fn crowd(seed: u64, clients: usize) -> Run {
+    let interval_ms = 100;
+    let faults = Faults::NONE.with("few_taken", 1.0);
+    let judge = Judge { interval_ms, faults, wrong: Rc::default() };
+    let mut random = Random::new(seed);
+    let pool = linux::pool::Plan { count: 256, ..plan(1).pool };
+    let mut world = Sim::new(seed).faults(faults).plan(Plan { pool, ..plan(1) });
+    for _ in 0..clients {
+        let idle = Talker {
+            fate: Fate::Leaves,
+            rounds: 0,
+            idle_ms: 60 * interval_ms,
+            ..Talker::new(&mut random, interval_ms)
+        };
+        world = world.client(idle);
+    }
+    judge.run(world)
+}
+
+impl Judge {
+    fn run(&self, world: Sim) -> Run {
+        let mut run = world.run(|_| Watched(self.clone()));
+        let starved = run.seats.iter().any(|seat| seat.enobufs > 0);
+        let wrong = self.wrong.take().into_iter().filter(|(late, _)| !(*late && starved));
+        run.broken.extend(wrong.map(|(_, what)| what));
+        run
+    }
 }
 
 /// What a client expects next.
@@ -72,6 +99,8 @@ pub struct Talker {
     random: u64,
     interval_ms: u64,
     fate: Fate,
+    /// How long it says nothing at first.
+    idle_ms: u64,
     rounds: u64,
     seq: u32,
     due: VecDeque<Due>,
@@ -98,6 +127,7 @@ impl Talker {
             random: random.next(),
             interval_ms,
             fate: fates[random.below(7) as usize],
+            idle_ms: 0,
             rounds: random.below(8),
             seq: 0,
             due: VecDeque::new(),
@@ -219,6 +249,9 @@ impl Peer for Talker {
     }
 
     fn on_timer(&mut self, line: &mut Line<'_>) {
+        if self.idle_ms > 0 {
+            return line.wait(Duration::from_millis(std::mem::take(&mut self.idle_ms)));
+        }
         if self.rounds > 0 && !self.mute {
             self.rounds -= 1;
             (0..self.below(4)).for_each(|_| self.ask(line));

@@ -401,7 +401,7 @@ impl<S: Service> World<S> {
         self.shuffle(seat);
         let mut share = self.sides[seat].done.len();
         if share > 1 && self.net.fault(self.net.faults.few_taken) {
-            share = 1 + self.net.random.below(share as u64 - 1) as usize;
+            share = 1 + self.net.random.below(3.min(share as u64 - 1)) as usize;
         }
         self.seats[seat].desk.behind = share < self.sides[seat].done.len();
         for _ in 0..share {
