@@ -12,6 +12,7 @@ use linux::cpu::{CoresSpec, Shards};
 use linux::net::Arrival;
 use linux::pool;
 use linux::ring::Factors;
+use service::frame;
 use shard::engine::Engine;
 use shard::plan::{Accept, ZeroCopy};
 
@@ -42,6 +43,9 @@ pub(crate) struct Config {
     pub(crate) ring: Factors,
     pub(crate) idle_timeout_ms: u64,
     pub(crate) park_after_ms: u64,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) heartbeat_misses: u64,
+    pub(crate) frame_bytes_max: u64,
     pub(crate) drain_ms: u64,
     pub(crate) report: Option<PathBuf>,
 }
@@ -49,6 +53,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Config {
         let plan = shard::plan::Plan::default();
+        let offer = frame::Offer::default();
         let listen = [
             "http://127.0.0.1:8080",
             "echo://127.0.0.1:7007",
@@ -76,6 +81,9 @@ impl Default for Config {
             ring: plan.ring,
             park_after_ms: plan.park.as_millis() as u64,
             idle_timeout_ms: plan.idle.map_or(0, |idle| idle.as_millis() as u64),
+            heartbeat_ms: offer.heartbeat_ms.into(),
+            heartbeat_misses: offer.misses.into(),
+            frame_bytes_max: offer.payload_bytes_max.into(),
             drain_ms: plan.drain.as_millis() as u64,
             report: None,
         }
@@ -135,6 +143,16 @@ impl Config {
             count: self.recv_buffers.count,
             bytes: self.recv_buffers.bytes,
             huge_pages: self.huge_pages,
+        }
+    }
+
+    /// What frame listeners hold their clients to.
+    pub(crate) fn frame_offer(&self) -> frame::Offer {
+        // Their ranges are within 32 bits.
+        frame::Offer {
+            heartbeat_ms: self.heartbeat_ms as u32,
+            misses: self.heartbeat_misses as u32,
+            payload_bytes_max: self.frame_bytes_max as u32,
         }
     }
 

@@ -40,7 +40,7 @@ fn what_is_silent_when_it_works_is_never_in_flight_and_tells_when_it_fails() {
     let mut ring = ring();
     let tag = Tag::new(1, 2, 3);
     let no_descriptor = -1;
-    for op in [Op::Message { ring: no_descriptor, tag }, Op::Close(3)] {
+    for op in [Op::Message { ring: no_descriptor, tag }, Op::Close(linux::ring::Sock::Direct(3))] {
         ring.push(op, tag);
         let (of, result) = next(&mut ring);
         assert!(of == tag && result < 0, "{of:?} {result}");
@@ -54,7 +54,7 @@ fn more_submissions_than_both_queues_hold_all_complete() {
     let count = 10 * 64;
     for slot in 0..count {
         // Refused, each with a completion: no descriptor stands there.
-        ring.push(Op::Close(slot % 8), Tag::new(1, slot, 1));
+        ring.push(Op::Close(linux::ring::Sock::Direct(slot % 8)), Tag::new(1, slot, 1));
     }
     for slot in 0..count {
         assert_eq!(next(&mut ring).0.slot(), slot);

@@ -87,6 +87,8 @@ pub(crate) enum Flag {
     Starved = 1 << 13,
     /// It was so at some time since the service last asked.
     WasStarved = 1 << 14,
+    /// The kernel said that bytes have come, and they are being fetched.
+    Announced = 1 << 15,
 }
 
 /// A pipe that moves input of this leg to another one without asking the service.

@@ -81,6 +81,17 @@ impl<S: Service> Seat<S> {
         conn.active = now;
     }
 
+    /// The engine knows that bytes have come, and fetches them; or has done so.
+    pub(crate) fn announced(&mut self, leg: Key, on: bool) {
+        let now = self.desk.now;
+        if let Some(conn) = self.desk.conns.get_mut(leg) {
+            conn.set(Flag::Announced, on);
+            if on && conn.phase == Phase::Open {
+                conn.active = now;
+            }
+        }
+    }
+
     pub(super) fn pause<P: Port>(&mut self, leg: Key, on: bool, port: &mut P) {
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         if conn.set(Flag::Paused, on) {

@@ -25,8 +25,12 @@ impl<S: Service> Seat<S> {
 
     /// Fires what is due.
     pub(crate) fn fire<P: Port>(&mut self, port: &mut P) {
-        while let Some(Fired { timer, what, .. }) = self.desk.wheel.fire(self.desk.now) {
+        if !self.desk.behind {
+            self.desk.caught_up = self.desk.now;
+        }
+        while let Some(Fired { timer, what, at }) = self.desk.wheel.fire(self.desk.now) {
             self.desk.meter().timer_fires.inc();
+            self.desk.late_ms = self.desk.now.0 - at.0;
             match what {
                 Alarm::Session(session) => {
                     self.desk.timer_over(session, timer);

@@ -134,8 +134,10 @@ impl<S: Service, R: Ring> Uring<S, R> {
         if !more && let Some(link) = self.driver.link(leg) {
             link.receive = if failed { Receive::Over } else { Receive::Idle };
         }
-        if result >= 0 && self.driver.readable(leg, result, self.seat.desk.now.0) {
-            self.seat.desk.meter().unparked.inc();
+        if result >= 0 {
+            let unparked = self.driver.readable(leg, result, self.seat.desk.now.0);
+            self.seat.desk.meter().unparked.add(unparked.into());
+            self.seat.announced(leg, true);
         }
         if !more && self.driver.link(leg).is_some() {
             self.driver.done(leg);
@@ -154,6 +156,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             link.set(Fact::Fetches, false);
             more |= result > 0 && link.is(Fact::EndComes);
         }
+        self.seat.announced(leg, false);
         self.hand_on(leg, &with);
         let over = is_over(result);
         if over {

@@ -109,9 +109,12 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn turn(&mut self, now_ns: u64) {
         self.driver.turn = self.driver.turn.wrapping_add(1);
         self.seat.tick(now_ns);
+        let mut taken = 0;
         while let Some(completion) = self.driver.ring.next() {
             self.complete(completion);
+            taken += 1;
         }
+        self.seat.desk.behind = self.driver.ring.is_behind(taken);
         self.seat.fire(&mut self.driver);
         self.seat.wake(&mut self.driver);
         self.seat.mail();

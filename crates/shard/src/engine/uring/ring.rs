@@ -4,12 +4,20 @@ use linux::ring::{Completion, Counts, Op, RingError, Sock, Tag};
 use linux::{Chunk, Gather, Pool};
 use std::collections::VecDeque;
 
+/// Pieces of deferred work that one enter runs at most (`IO_LOCAL_TW_DEFAULT_MAX`, since Linux 6.14): an enter that brought as
+/// many completions may have left some behind, of sockets that have had their bytes for a while.
+pub(super) const TASK_WORK_MAX: u32 = 20;
+
 /// What the engine needs of a ring. The rules are those of `linux::ring::Ring`; where it is many, [`Rings`](super::rings::Rings)
 /// knows which.
 pub(crate) trait Ring {
     fn push(&mut self, op: Op, tag: Tag);
     /// Pushes what is about something in flight of this socket.
     fn push_at(&mut self, at: Sock, op: Op, tag: Tag);
+    /// Whether the kernel may have had more than the `taken` completions that the last wait brought.
+    fn is_behind(&self, taken: u32) -> bool {
+        taken >= TASK_WORK_MAX
+    }
     /// Whether this stream is to be polled and fetched from: its ring has no buffers for receives that wait.
     fn only_polls(&self, sock: Sock) -> bool;
     /// Whether a fetch finds a buffer, as far as that is known before.

@@ -12,7 +12,7 @@
 //! Which ring has work is seen in memory, and only those are entered: a turn costs as many enters as rings have work, and
 //! one more if the seat sleeps. What was tried, and what it costs: docs/decisions/0013-rings.md.
 
-use super::ring::Ring;
+use super::ring::{Ring, TASK_WORK_MAX};
 use linux::ring::{self, Completion, Counts, Op, RingError, Setup, Sock, Tag};
 use linux::wake::EventFd;
 use linux::{Chunk, Gather, Pool};
@@ -29,6 +29,8 @@ pub(super) struct Rings {
     pushed: Vec<usize>,
     /// Rings with completions to be taken.
     reaped: VecDeque<usize>,
+    /// The last wait may have left something with the kernel.
+    behind: bool,
     /// Whose completion came last.
     last: Option<usize>,
     /// Into which ring each accept brings its connections: 0 is the seat's own.
@@ -47,7 +49,17 @@ impl Rings {
     /// One ring.
     pub(super) fn one(primary: ring::Ring) -> Rings {
         let (beside, pushed, accepts) = (Vec::new(), Vec::new(), Vec::new());
-        Rings { primary, beside, slots: 0, pool: None, pushed, reaped: VecDeque::new(), last: None, accepts }
+        Rings {
+            primary,
+            beside,
+            slots: 0,
+            pool: None,
+            pushed,
+            reaped: VecDeque::new(),
+            behind: false,
+            last: None,
+            accepts,
+        }
     }
 
     /// `count` rings beside a seat's own, of as many slots each as that has. They fetch into `pool` and signal `event`.
@@ -114,17 +126,30 @@ impl Rings {
     }
 
     fn enter(&mut self, index: usize) -> Result<(), RingError> {
-        self.beside[index].pushed = false;
-        self.beside[index].ring.wait(0, None)?;
+        let beside = &mut self.beside[index];
+        let before = beside.ring.counts().completions;
+        beside.ring.wait(0, None)?;
+        // What an enter leaves behind is not seen in memory: the ring is entered again in the next turn, which comes at once.
+        if beside.ring.counts().completions - before >= TASK_WORK_MAX.into() {
+            self.behind = true;
+            if !std::mem::replace(&mut beside.pushed, true) {
+                self.pushed.push(index);
+            }
+        }
         self.note(index);
         Ok(())
     }
 
     /// Submits what was pushed beside.
     fn submit(&mut self) -> Result<(), RingError> {
-        while let Some(index) = self.pushed.pop() {
+        let mut pushed = std::mem::take(&mut self.pushed);
+        for index in pushed.drain(..) {
+            self.beside[index].pushed = false;
             self.enter(index)?;
         }
+        // Keeps the memory, and those that are to be entered again.
+        pushed.append(&mut self.pushed);
+        self.pushed = pushed;
         Ok(())
     }
 
@@ -143,20 +168,25 @@ impl Rings {
     }
 
     fn wait_many(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
+        self.behind = false;
         self.submit()?;
         let sleeps = want > 0 && self.reaped.is_empty() && !self.primary.has_next();
         if !sleeps {
             if self.primary.has_unsubmitted() || self.primary.work_waits() {
+                let before = self.primary.counts().completions;
                 self.primary.wait(0, None)?;
+                self.behind |= self.primary.counts().completions - before >= TASK_WORK_MAX.into();
             }
             return self.fetch();
         }
         self.beside.iter_mut().for_each(|beside| beside.ring.notify(true));
         // What came before that is not signalled.
         let want = if self.any_waits() { 0 } else { want };
+        let before = self.primary.counts().completions;
         let waited = self.primary.wait(want, deadline_ns);
         self.beside.iter_mut().for_each(|beside| beside.ring.notify(false));
         waited?;
+        self.behind |= self.primary.counts().completions - before >= TASK_WORK_MAX.into();
         self.fetch()
     }
 }
@@ -185,6 +215,13 @@ impl Ring for Rings {
 
     fn push_at(&mut self, at: Sock, op: Op, tag: Tag) {
         self.push_to(self.ring_of(at), op, tag);
+    }
+
+    fn is_behind(&self, taken: u32) -> bool {
+        match self.beside.is_empty() {
+            true => taken >= TASK_WORK_MAX,
+            false => !self.pushed.is_empty() || self.behind,
+        }
     }
 
     fn only_polls(&self, sock: Sock) -> bool {
