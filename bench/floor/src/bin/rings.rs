@@ -8,6 +8,8 @@
 //! - `poll`: the primary ring polls the descriptor of each other ring
 //! - `coop`: as `poll`, the other rings being of the kind whose completions are posted in any system call of the thread
 //!
+//! It answers the heartbeats of frame://, and echoes whatever else comes.
+//!
 //! With `--clients` it is its own load: so many connections, each sending 64 bytes when its turn comes, `--busy` of them at once.
 
 use std::io;
@@ -153,7 +155,12 @@ impl Server {
                 }
             }
             RECV if cqe.result > 0 => {
-                let from = self.pieces[piece as usize].as_ptr();
+                // Of a PING of docs/FRAME.md a PONG is made; all else goes back as it came, HELLO too.
+                let bytes = &mut self.pieces[piece as usize];
+                if bytes[..2] == *b"RM" && bytes[4..6] == [0, 2] {
+                    bytes[5] = 3;
+                }
+                let from = bytes.as_ptr();
                 self.push(index, Sqe::send(slot, from, cqe.result as u32, SEND | about));
             }
             RECV => {
