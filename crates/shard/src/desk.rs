@@ -2,6 +2,7 @@
 //!
 //! [`Io`](crate::Io) writes here during a call, the seat reads it after the call returned. Nothing in it submits.
 
+use crate::alarm::{Alarm, Word};
 use crate::conn::{Conn, Flag, Phase, Pieces};
 use crate::io::{Connect, Full};
 use crate::mail::Post;
@@ -21,7 +22,7 @@ use std::time::Duration;
 pub(crate) struct Desk<N: Send> {
     pub(crate) seat: u16,
     pub(crate) conns: Slab<Conn>,
-    pub(crate) wheel: Wheel<Alarm>,
+    pub(crate) wheel: Wheel<Word>,
     pub(crate) wishes: VecDeque<Wish>,
     /// Datagrams wished for, in order; bounded by `DATAGRAMS_MAX`.
     pub(crate) datagrams: VecDeque<Datagram>,
@@ -70,25 +71,6 @@ pub(crate) enum Wish {
     Recall(Key),
     Connect(Key, Connect),
     Pipe { session: Key, from: Key, to: Key, n: u64, token: Token },
-}
-
-/// Whom a timer is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Alarm {
-    /// A timer of a service.
-    Session(Key),
-    /// The idle check of a leg, and how often its send was called back for it.
-    Idle(Key, u8),
-    /// A connect's deadline.
-    Connect(Key),
-    /// The check of a leg that is flushing its last output, and how often its send was called back for it.
-    Close(Key, u8),
-    /// A look whether memory can be given back to the system.
-    Ebb,
-    /// The end of a leg's lingering.
-    Linger(Key),
-    /// The drain's deadline.
-    Drain,
 }
 
 /// The armed timers of one session. Most have one.
@@ -341,7 +323,7 @@ impl<N: Send> Desk<N> {
     }
 
     pub(crate) fn start_timer(&mut self, session: Key, after: Duration) -> Token {
-        let timer = self.wheel.insert(self.after(after), Alarm::Session(session));
+        let timer = self.wheel.insert(self.after(after), Alarm::Session(session).into());
         let slot = session.slot as usize;
         if self.timers.len() <= slot {
             self.timers.resize_with(slot + 1, Timers::default);
@@ -486,7 +468,7 @@ impl<N: Send> Desk<N> {
     fn watch_ebb(&mut self) {
         if self.held_peak >= TRIM_BYTES && !self.ebbs {
             self.ebbs = true;
-            self.wheel.insert(self.after(EBB), Alarm::Ebb);
+            self.wheel.insert(self.after(EBB), Alarm::Ebb.into());
         }
     }
 

@@ -14,6 +14,7 @@ pub mod slab;
 pub mod task;
 pub mod wheel;
 
+mod alarm;
 mod conn;
 mod desk;
 mod input;
