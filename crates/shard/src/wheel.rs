@@ -1,8 +1,8 @@
 //! Timer wheel of one core: 4 levels of 128 slots, tick = 1 ms.
 //!
 //! Never reads a clock: [`Wheel::fire`] is told the time. Never holds a lock, never allocates once it has held as many timers
-//! as it holds now. Never moves more than [`MOVES_MAX`] timers in one round, however many it holds. Owned by one seat, touched
-//! by no other thread.
+//! as it holds now. Never moves more than [`MOVES_MAX`] timers of a level in one round, however many it holds. Owned by one seat,
+//! touched by no other thread.
 //!
 //! A level is one base-64 digit of the tick, so level 0 tells single ticks apart and level 3 spans 4.6 hours. A timer is armed
 //! where its deadline first differs from the present, read from the highest digit down:
@@ -17,8 +17,9 @@
 //!
 //! A slot of a level is as long as all 64 digits of the level below, and is to be empty when its time begins: its timers come
 //! down. That need not wait for the moment: a level has slots for two rounds of its digit, this one and the next, so while one
-//! slot's time runs, the timers of the next can go down beside those of this one, some in each round ([`Wheel::fire`]). A
-//! million timers of 30 s that lie in one slot of 4 s are spread over the 4 s before it, and none of them is late.
+//! slot's time runs, the timers of the next can go down beside those of this one: in each round ([`Wheel::fire`]) as many as
+//! must so that the last of them is down in time. A million timers of 30 s that lie in one slot of 4 s need 256 a millisecond
+//! of the 4 s before it, and none of them is late.
 //!
 //! One bitmap a level finds what comes next in a few instructions, however far time has jumped.
 
@@ -30,8 +31,8 @@ pub struct Wheel<V> {
     // were the next ones to come down, or (top level only, past the horizon) in one that comes down earlier. So a level's
     // timers are at most SLOTS - 1 slots ahead of the present, and above level 0 at least one.
     now: u64,
-    /// Timers that may still come down in this round.
-    moves: u32,
+    /// Timers of each level that may still come down in this round.
+    moves: [u32; LEVELS],
     moves_max: u32,
     occupied: [u128; LEVELS],
     lists: [List; LEVELS * SLOTS],
@@ -46,8 +47,8 @@ struct List {
     len: u32,
 }
 
-/// Timers that come down a level in one round, at most, so that a turn stays short: some 20 us (`examples/wheel.rs`). With a
-/// round in each tick that is 2^20 timers in the time of one slot of level 2.
+/// Timers of a level that come down in one round, at most, so that a turn stays short. With a round in each tick these are
+/// 2^20 timers in the time of one slot of level 2; what it costs is measured by `examples/wheel`.
 pub const MOVES_MAX: u32 = 256;
 
 /// A moment in milliseconds since an arbitrary start: the engine's clock, real or simulated.
@@ -95,12 +96,12 @@ impl<V: Copy> Wheel<V> {
         Wheel::with_moves_max(now, MOVES_MAX)
     }
 
-    /// An empty wheel that brings down at most `moves_max` timers in a round, at least one. For tests and measurements.
+    /// An empty wheel that brings down at most `moves_max` timers of a level in a round. At least one; for tests and measurements.
     pub fn with_moves_max(now: Tick, moves_max: u32) -> Wheel<V> {
         let moves_max = moves_max.max(1);
         Wheel {
             now: now.0,
-            moves: moves_max,
+            moves: [moves_max; LEVELS],
             moves_max,
             occupied: [0; LEVELS],
             lists: [List { head: NONE, len: 0 }; LEVELS * SLOTS],
@@ -133,10 +134,10 @@ impl<V: Copy> Wheel<V> {
     /// The earliest timer due at or before `now`, taken off the wheel. Called until it returns `None`, it makes a round. Between
     /// two calls the wheel may be used freely: what is cancelled then does not fire, what is armed then fires in its order.
     ///
-    /// A round brings down at most [`MOVES_MAX`] timers. Almost always that is enough, and after it all that was due has fired
-    /// and the wheel's present is `now`. Where more must come down than could be done ahead (the clock jumped, or hundreds of
-    /// timers a millisecond are due), the present stays behind, [`next_deadline`](Wheel::next_deadline) is not after `now`, and
-    /// the rounds that follow go on: timers are then late by turns, but none is lost or out of order.
+    /// A round brings down at most [`MOVES_MAX`] timers of a level. Almost always that is enough, and after it all that was due
+    /// has fired and the wheel's present is `now`. Where more must come down than could be done ahead (the clock jumped, or
+    /// hundreds of timers a millisecond are due), the present stays behind, [`next_deadline`](Wheel::next_deadline) is not after
+    /// `now`, and the rounds that follow go on: timers are then late by turns, but none is lost or out of order.
     ///
     /// Order: by deadline, and within one tick by insertion (timers armed for beyond the horizon may fall behind others of
     /// their tick). A `now` before the wheel's present fires nothing and does not turn it back.
@@ -151,21 +152,18 @@ impl<V: Copy> Wheel<V> {
                 Some((level, start)) if start <= now.0 => {
                     // Time stands right before the slot's until the slot is empty, or what is due first could be overtaken.
                     self.now = self.now.max(start - 1);
-                    if !self.come_down(level) {
+                    if !self.come_down(level, u32::MAX) {
                         break;
                     }
                 }
                 _ => {
                     self.now = self.now.max(now.0);
-                    // The lower a level, the sooner its next slot begins.
-                    for level in 1..LEVELS {
-                        self.come_down(level);
-                    }
+                    self.prepare();
                     break;
                 }
             }
         }
-        self.moves = self.moves_max;
+        self.moves = [self.moves_max; LEVELS];
         None
     }
 
@@ -226,16 +224,27 @@ impl<V: Copy> Wheel<V> {
         Some(start.saturating_sub(ahead).max(earliest))
     }
 
-    /// Moves timers of the next slot of a level to where they belong in the level below. `false` when the moves of this round
-    /// are used up and it is not empty.
-    fn come_down(&mut self, level: usize) -> bool {
+    /// Brings down some timers of each level's next slot: with as many in each tick until its time begins, all of them.
+    fn prepare(&mut self) {
+        for level in 1..LEVELS {
+            let slot = (self.now >> (BITS * level)) + 1;
+            let len = self.lists[list_at(level, slot)].len;
+            if len > 0 {
+                let ticks = (slot << (BITS * level)) - self.now;
+                // At least one, and never more than there are.
+                self.come_down(level, u64::from(len).div_ceil(ticks) as u32);
+            }
+        }
+    }
+
+    /// Moves up to `most` timers of the next slot of a level to where they belong in the level below. `false` when it is not
+    /// empty after that.
+    fn come_down(&mut self, level: usize, most: u32) -> bool {
         let slot = (self.now >> (BITS * level)) + 1;
         let list = list_at(level, slot);
-        while self.lists[list].head != NONE {
-            if self.moves == 0 {
-                return false;
-            }
-            self.moves -= 1;
+        let moves = self.lists[list].len.min(most).min(self.moves[level]);
+        self.moves[level] -= moves;
+        for _ in 0..moves {
             let node = self.lists[list].head;
             let at = self.nodes.get(node).at;
             self.unlink(node);
@@ -244,7 +253,7 @@ impl<V: Copy> Wheel<V> {
             let below = list_at(level - 1, at >> (BITS * (level - 1)));
             self.link(node, if parked { list_of(self.now, at) } else { below });
         }
-        true
+        self.lists[list].len == 0
     }
 
     /// Appends `node` to a list.
