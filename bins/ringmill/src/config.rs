@@ -12,6 +12,7 @@ use linux::cpu::{CoresSpec, Shards};
 use linux::net::Arrival;
 use linux::pool;
 use linux::ring::Factors;
+use service::frame;
 use shard::engine::Engine;
 use shard::plan::{Accept, ZeroCopy};
 
@@ -41,6 +42,9 @@ pub(crate) struct Config {
     pub(crate) spin_us: u64,
     pub(crate) ring: Factors,
     pub(crate) idle_timeout_ms: u64,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) heartbeat_misses: u64,
+    pub(crate) frame_bytes_max: u64,
     pub(crate) drain_ms: u64,
     pub(crate) report: Option<PathBuf>,
 }
@@ -48,6 +52,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Config {
         let plan = shard::plan::Plan::default();
+        let offer = frame::Offer::default();
         let listen = [
             "http://127.0.0.1:8080",
             "echo://127.0.0.1:7007",
@@ -74,6 +79,9 @@ impl Default for Config {
             spin_us: plan.spin.as_micros() as u64,
             ring: plan.ring,
             idle_timeout_ms: plan.idle.map_or(0, |idle| idle.as_millis() as u64),
+            heartbeat_ms: offer.heartbeat_ms.into(),
+            heartbeat_misses: offer.misses.into(),
+            frame_bytes_max: offer.payload_bytes_max.into(),
             drain_ms: plan.drain.as_millis() as u64,
             report: None,
         }
@@ -133,6 +141,16 @@ impl Config {
             count: self.recv_buffers.count,
             bytes: self.recv_buffers.bytes,
             huge_pages: self.huge_pages,
+        }
+    }
+
+    /// What frame listeners hold their clients to.
+    pub(crate) fn frame_offer(&self) -> frame::Offer {
+        // Their ranges are within 32 bits.
+        frame::Offer {
+            heartbeat_ms: self.heartbeat_ms as u32,
+            misses: self.heartbeat_misses as u32,
+            payload_bytes_max: self.frame_bytes_max as u32,
         }
     }
 

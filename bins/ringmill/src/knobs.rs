@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use service::frame::heartbeat;
+
 use crate::config::Config;
 
 /// One setting. Its unit is the last word of its name.
@@ -155,12 +157,16 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+const HEARTBEAT_MS: RangeInclusive<u64> =
+    heartbeat::INTERVAL_MS_MIN as u64..=heartbeat::INTERVAL_MS_MAX as u64;
+const HEARTBEAT_MISSES: RangeInclusive<u64> = heartbeat::MISSES_MIN as u64..=heartbeat::MISSES_MAX as u64;
+
 /// The catalogue, in the order of the help: what is served, by whom, how much, how fast, how it ends.
 pub(crate) const KNOBS: &[Knob] = &[
     Knob {
         name: "listen",
         value: "URL",
-        what: "What to serve and where: http://ADDR, echo://ADDR, udp-echo://ADDR, relay://ADDR?to=ADDR, admin://ADDR. \
+        what: "What to serve and where: http://ADDR, echo://ADDR, udp-echo://ADDR, relay://ADDR?to=ADDR, frame://ADDR, admin://ADDR. \
                May be repeated",
         why: "ADDR is 127.0.0.1:80, [::1]:80, localhost:80 or *:80; port 0 lets the kernel choose. [::] and * take \
               IPv4 in too, unless `?v6only=true`. A relay also takes `form=machine|task` and `connect-ms=N`.",
@@ -305,6 +311,29 @@ pub(crate) const KNOBS: &[Knob] = &[
         what: "Close connections on which nothing moved for so long; 0 is never",
         why: "HTTP has deadlines of its own (head 10 s, keep-alive 75 s). This one is for echo and relay.",
         field: |config| Field::Number(&mut config.idle_timeout_ms, 0..=86_400_000),
+    },
+    Knob {
+        name: "heartbeat-ms",
+        value: "N",
+        what: "Interval of the heartbeat on frame:// for clients that wish no other",
+        why: "A client that says another in its HELLO has that, within 100 to 900000. Shorter finds dead peers sooner, and costs a \
+              PING and a PONG on each idle connection.",
+        field: |config| Field::Number(&mut config.heartbeat_ms, HEARTBEAT_MS),
+    },
+    Knob {
+        name: "heartbeat-misses",
+        value: "N",
+        what: "After how many silent intervals a peer of frame:// is dead, for clients that wish no other number",
+        why: "Time that the server itself was late is not counted. Fewer than 2 would kill who was never asked.",
+        field: |config| Field::Number(&mut config.heartbeat_misses, HEARTBEAT_MISSES),
+    },
+    Knob {
+        name: "frame-bytes-max",
+        value: "N",
+        what: "Longest payload of a frame on frame://, in bytes",
+        why: "A longer one is refused by its header, before anything of it is kept. Payloads pass through whatever their length, so \
+              this bounds what clients may ask of each other, not memory.",
+        field: |config| Field::Number(&mut config.frame_bytes_max, 1..=1 << 30),
     },
     Knob {
         name: "drain-ms",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use service::any::{self, Kind as Served};
-use service::{http, metrics, relay, udp_echo};
+use service::{frame, http, metrics, relay, udp_echo};
 
 use crate::caps::Caps;
 use crate::config::Config;
@@ -32,6 +32,9 @@ fn served(url: &Url, config: &Config, serving: &Serving) -> Result<Served, Failu
             public: config.udp_echo_public,
             ..udp_echo::Config::default()
         }),
+        Kind::Frame => {
+            Served::Frame(frame::Config { offer: config.frame_offer(), ..frame::Config::default() })
+        }
         Kind::Relay(relay @ Relay { form: Form::Machine, .. }) => Served::Relay(upstream(relay)),
         Kind::Relay(relay @ Relay { form: Form::Task, .. }) => Served::RelayTask(upstream(relay)),
     })

@@ -84,6 +84,7 @@ impl Start<'_> {
             Kind::Relay(Relay { form: Form::Machine, .. }) => "carries on, as a state machine".into(),
             Kind::Relay(Relay { form: Form::Task, .. }) => "carries on, as an async task".into(),
             Kind::Admin => "/metrics  /health  /ready  /caps".into(),
+            Kind::Frame => "frames whose payloads come back; heartbeats (docs/FRAME.md)".into(),
         }
     }
 

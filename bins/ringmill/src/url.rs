@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Relay(Relay),
     /// Metrics and health. On one shard.
     Admin,
+    /// Frames, whose payloads come back.
+    Frame,
 }
 
 /// Where a relay goes and how.
@@ -65,6 +67,7 @@ impl Kind {
             Kind::UdpEcho => "udp-echo",
             Kind::Relay(_) => "relay",
             Kind::Admin => "admin",
+            Kind::Frame => "frame",
         }
     }
 
@@ -126,6 +129,7 @@ impl FromStr for Url {
             "udp-echo" => Kind::UdpEcho,
             "relay" => Kind::Relay(relay(&mut query)?),
             "admin" => Kind::Admin,
+            "frame" => Kind::Frame,
             _ => return Err(format!("`{scheme}://` is no kind of listener: expected {SCHEMES}")),
         };
         query.end(scheme)?;
@@ -239,7 +243,7 @@ impl<'a> Query<'a> {
     }
 }
 
-const SCHEMES: &str = "http, echo, udp-echo, relay or admin";
+const SCHEMES: &str = "http, echo, udp-echo, relay, frame or admin";
 
 #[cfg(test)]
 mod tests {
@@ -256,6 +260,7 @@ mod tests {
             "echo://[::1]:7",
             "udp-echo://[::]:7007?v6only=true",
             "admin://127.0.0.1:0",
+            "frame://[::1]:7016",
             "relay://0.0.0.0:1?to=10.0.0.1:80",
             "relay://[::]:1?to=[2001:db8::1]:80&form=task&connect-ms=250&v6only=true",
         ] {
@@ -290,6 +295,7 @@ mod tests {
         check("http://127.0.0.1:80/path", "no address");
         check("http://127.0.0.1:80?to=1.1.1.1:1", "`http://` has no option `to`");
         check("http://127.0.0.1:80?v6only=true", "IPv4");
+        check("frame://127.0.0.1:7016?heartbeat-ms=1", "`frame://` has no option `heartbeat-ms`");
         check("echo://[::1]:7?v6only=yes", "true or false");
         check("echo://[::1]:7?v6only", "NAME=VALUE");
         check("relay://127.0.0.1:1", "needs `?to=");

@@ -5,4 +5,5 @@
 //! what to answer are decided above (`service`), never here.
 #![forbid(unsafe_code)]
 
+pub mod frame;
 pub mod http1;

@@ -4,7 +4,7 @@
 //! The kind of a session is decided when it is opened, by the listener that accepted it, and never changes.
 
 use crate::udp_echo::UdpEcho;
-use crate::{echo, http, relay, relay_task, udp_echo};
+use crate::{echo, frame, http, relay, relay_task, udp_echo};
 use shard::task::Task;
 use shard::{End, Event, Io, Leg, ListenerId, Next, Origin, Service};
 use std::convert::Infallible;
@@ -33,6 +33,8 @@ pub enum Kind {
     Relay(relay::Config),
     /// TCP relay, as a story.
     RelayTask(relay::Config),
+    /// Ringmill's framed protocol over TCP.
+    Frame(frame::Config),
 }
 
 impl Config {
@@ -66,6 +68,13 @@ impl Config {
             _ => unreachable!("an HTTP session comes from an HTTP listener"),
         }
     }
+
+    fn frame(&self, listener: ListenerId) -> &frame::Config {
+        match self.kind(listener) {
+            Kind::Frame(config) => config,
+            _ => unreachable!("a frame session comes from a frame listener"),
+        }
+    }
 }
 
 /// The service of one seat.
@@ -87,6 +96,7 @@ impl Any {
             Kind::Echo => Session::Echo(echo::Session::new(leg)),
             Kind::Relay(config) => Session::Relay(relay::Session::new(leg, config, io)),
             Kind::RelayTask(config) => Session::RelayTask(relay_task::begin(leg, config, io)),
+            Kind::Frame(config) => Session::Frame(frame::Session::new(leg, config, io)),
             Kind::UdpEcho(_) => unreachable!("a datagram listener accepts no connections"),
         }
     }
@@ -118,6 +128,8 @@ pub enum Session {
     Relay(relay::Session),
     /// See [`relay_task`].
     RelayTask(Task),
+    /// See [`frame::Session`].
+    Frame(frame::Session),
     /// The seat's own.
     Root,
 }
@@ -146,6 +158,7 @@ impl Service for Any {
             Session::Echo(session) => session.on(event, io),
             Session::Relay(session) => session.on(event, io),
             Session::RelayTask(task) => task.on(event, io),
+            Session::Frame(session) => session.on(|listener| self.config.frame(listener), event, io),
             Session::Root => self.on_root(event, io),
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod any;
 pub mod echo;
+pub mod frame;
 pub mod http;
 pub mod load;
 pub mod metrics;

@@ -45,6 +45,12 @@ pub(crate) struct Desk<N: Send> {
     /// The exact deadline and its name.
     pub(crate) exact: Option<(u64, Token)>,
     pub(crate) draining: bool,
+    /// How much later than it was wished for the timer that is being told of fires, in milliseconds.
+    pub(crate) late_ms: u64,
+    /// The engine knows that more has come than this turn took.
+    pub(crate) behind: bool,
+    /// The last turn that took all that had come.
+    pub(crate) caught_up: Tick,
     pub(crate) out_max: usize,
     /// Bytes that are held for peers: unread input of every leg, and what slow legs have queued or in flight.
     pub(crate) held_bytes: usize,
@@ -271,6 +277,9 @@ impl<N: Send> Desk<N> {
             second: None,
             exact: None,
             draining: false,
+            late_ms: 0,
+            behind: false,
+            caught_up: now,
             out_max,
             held_bytes: 0,
             held_max: HELD_BYTES_MAX,

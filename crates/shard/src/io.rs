@@ -45,6 +45,23 @@ impl<S: Service> Io<'_, S> {
         self.desk.now_ns
     }
 
+    /// In [`Event::Timer`](crate::Event::Timer): how much later than it was wished for the timer fires, in milliseconds. A
+    /// turn that was long, or a core that was taken away, makes every timer late that was due meanwhile.
+    pub fn late_ms(&self) -> u64 {
+        self.desk.late_ms
+    }
+
+    /// Whether the seat has had a turn since `at` that took all that the kernel had for it by then: what it has not heard of had
+    /// not come. A seat that has more to do than it gets done may be behind for many turns.
+    pub fn caught_up_since(&self, at: Tick) -> bool {
+        self.desk.caught_up >= at
+    }
+
+    /// When bytes of a leg last moved, in either direction; when it began, if none did. `None` for a leg that is gone.
+    pub fn moved(&self, leg: Leg) -> Option<Tick> {
+        self.desk.conns.get(leg.0).map(|conn| conn.active)
+    }
+
     /// Seconds since 1970, for `Date` and the like; read at most once a turn.
     pub fn unix_seconds(&mut self) -> u64 {
         self.desk.unix_seconds()

@@ -229,6 +229,29 @@ table! {
     Counter orphans "Sessions ended because nothing could ever happen to them again."
     Counter drained "Connections that ended by themselves during the drain."
     Counter aborted "Connections that outlived the drain's deadline and were reset."
+    Counter frames_in "Frames received whole."
+    Counter frames_out "Frames given to the output."
+    Counter heartbeats_sent "PINGs sent to peers that were quiet."
+    Counter heartbeats_answered "PINGs of peers that were answered."
+    Counter verdicts_postponed "Times that a silent peer had another tick because this seat was late or behind."
+    Counter peers_silent "Connections reset because nothing was heard of the peer for the agreed number of heartbeats."
+    Counter peers_stuck "Connections reset because the peer took nothing of what was sent to it for as long."
+    Counter frame_refused_bad_magic "Frames refused with the code bad-magic."
+    Counter frame_refused_version_unknown "Frames refused with the code version-unknown."
+    Counter frame_refused_flag_unknown "Frames refused with the code flag-unknown."
+    Counter frame_refused_type_unknown "Frames refused with the code type-unknown."
+    Counter frame_refused_reserved_set "Frames refused with the code reserved-set."
+    Counter frame_refused_too_long "Frames refused with the code too-long."
+    Counter frame_refused_bad_crc "Frames refused with the code bad-crc."
+    Counter frame_refused_malformed "Frames refused with the code malformed."
+    Counter frame_refused_hello_expected "Frames refused with the code hello-expected."
+    Counter frame_refused_hello_repeated "Frames refused with the code hello-repeated."
+    Counter frame_refused_no_common_version "Frames refused with the code no-common-version."
+    Counter frame_refused_hello_late "Frames refused with the code hello-late."
+    Counter frame_refused_length_mismatch "Frames refused with the code length-mismatch."
+    Counter frame_refused_bad_cookie "Frames refused with the code bad-cookie."
+    Counter frame_refused_silent "Frames refused with the code silent."
+    Counter frame_refused_busy "Frames refused with the code busy."
 }
 
 impl Meter {
@@ -242,6 +265,31 @@ impl Meter {
             4 => &self.status_4xx,
             5 => &self.status_5xx,
             _ => panic!("the class of an HTTP status is 1 to 5 (RFC 9110 section 15), not {class}"),
+        }
+    }
+}
+
+impl Meter {
+    /// The counter of the frames that were refused with the ERROR code `number`. Panics for a code that there is not.
+    pub fn frame_refused(&self, number: u32) -> &Counter {
+        match number {
+            1 => &self.frame_refused_bad_magic,
+            2 => &self.frame_refused_version_unknown,
+            3 => &self.frame_refused_flag_unknown,
+            4 => &self.frame_refused_type_unknown,
+            5 => &self.frame_refused_reserved_set,
+            6 => &self.frame_refused_too_long,
+            7 => &self.frame_refused_bad_crc,
+            8 => &self.frame_refused_malformed,
+            9 => &self.frame_refused_hello_expected,
+            10 => &self.frame_refused_hello_repeated,
+            11 => &self.frame_refused_no_common_version,
+            12 => &self.frame_refused_hello_late,
+            13 => &self.frame_refused_length_mismatch,
+            14 => &self.frame_refused_bad_cookie,
+            15 => &self.frame_refused_silent,
+            16 => &self.frame_refused_busy,
+            _ => panic!("docs/FRAME.md has no code {number}"),
         }
     }
 }

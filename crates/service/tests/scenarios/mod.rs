@@ -1,6 +1,8 @@
 //! Simulated clients of the site, and the runs that are made of them.
 #![allow(dead_code, unreachable_pub, reason = "each user of it takes its part")]
 
+pub mod frame;
+
 use service::any::{Any, Config, Kind};
 use service::http;
 use shard::LegError;
@@ -11,10 +13,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The scenarios, by name.
-pub const NAMES: [&str; 2] = ["http", "tcp-echo"];
+pub const NAMES: [&str; 3] = ["http", "tcp-echo", "frame"];
 
 /// Runs a scenario in a world with faults. Panics when there is none of that name.
 pub fn run(scenario: &str, seed: u64) -> Run {
+    if scenario == "frame" {
+        return frame::run(seed);
+    }
     let mut random = Random::new(seed);
     let mut world = Sim::new(seed).faults(Faults::mixed(seed));
     for _ in 0..1 + random.below(4) {

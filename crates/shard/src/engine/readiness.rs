@@ -210,6 +210,7 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
             done += 1;
         }
         events.drain(..done);
+        self.seat.desk.behind = !events.is_empty();
         self.events = events;
         self.tell();
         self.seat.fire(&mut self.sockets);

@@ -26,9 +26,13 @@ impl<S: Service> Seat<S> {
     /// Fires what is due, up to a bound. What is left is due at once ([`Seat::deadline_ns`] has passed), in the next turn: first
     /// the seat hears what came meanwhile, which may be what some of those timers wait for.
     pub(crate) fn fire<P: Port>(&mut self, port: &mut P) {
+        if !self.desk.behind {
+            self.desk.caught_up = self.desk.now;
+        }
         for _ in 0..FIRES_MAX {
-            let Some(Fired { timer, what, .. }) = self.desk.wheel.fire(self.desk.now) else { break };
+            let Some(Fired { timer, what, at }) = self.desk.wheel.fire(self.desk.now) else { break };
             self.desk.meter().timer_fires.inc();
+            self.desk.late_ms = self.desk.now.0 - at.0;
             match Alarm::from(what) {
                 Alarm::Session(session) => {
                     self.desk.timer_over(session, timer);

@@ -395,6 +395,9 @@ impl<S: Service> World<S> {
             return;
         }
         self.sides[seat].turn_at = None;
+        if self.net.fault(self.net.faults.stall) {
+            return self.stall(seat);
+        }
         self.turn.set(self.turn.get() + 1);
         self.seats[seat].tick(now);
         if self.draining && !std::mem::replace(&mut self.drained[seat], true) {
@@ -405,7 +408,12 @@ impl<S: Service> World<S> {
         slow.into_iter().for_each(|leg| self.seats[seat].slow(leg));
         let mut touched = Vec::new();
         self.shuffle(seat);
-        for _ in 0..self.sides[seat].done.len() {
+        let mut share = self.sides[seat].done.len();
+        if share > 1 && self.net.fault(self.net.faults.few_taken) {
+            share = 1 + self.net.random.below(share as u64 - 1) as usize;
+        }
+        self.seats[seat].desk.behind = share < self.sides[seat].done.len();
+        for _ in 0..share {
             let Some(done) = self.sides[seat].done.pop_front() else { break };
             self.hear(seat, done, &mut touched);
             self.take_told();
@@ -421,6 +429,7 @@ impl<S: Service> World<S> {
             state.run(&mut wire);
         }
         state.desk.stamp(now);
+        state.desk.meter().enobufs.add(std::mem::take(&mut wire.side.enobufs));
         wire.side.feed(wire.net);
         let mut posted = Vec::new();
         state.desk.post.flush(|to| posted.push(to));
@@ -433,11 +442,24 @@ impl<S: Service> World<S> {
             }
         }
         let (state, side) = (&self.seats[seat], &mut self.sides[seat]);
-        if state.is_ready() {
+        if state.is_ready() || state.desk.behind {
             side.turn(now + 1_000, &mut self.net);
         } else if let Some(deadline) = state.deadline_ns().filter(|_| !state.is_over()) {
             side.turn(deadline.max(now + 1), &mut self.net);
         }
+    }
+
+    /// The seat's core is taken away: mostly for a short time, now and then for seconds.
+    fn stall(&mut self, seat: usize) {
+        let longest = 1 << self.net.random.below(34);
+        let side = &mut self.sides[seat];
+        side.stalled_until = self.net.now + self.net.random.below(longest);
+        self.net.note(
+            Who::World,
+            "takes a seat's core for ms",
+            (side.stalled_until - self.net.now) / 1_000_000,
+        );
+        side.turn(side.stalled_until, &mut self.net);
     }
 
     /// Tells a seat of one completion.

@@ -27,6 +27,8 @@ pub(super) struct Side {
     /// Connections that arrived while the seat had no room.
     pub(super) backlog: VecDeque<(ListenerId, SocketId)>,
     pub(super) turn_at: Option<u64>,
+    /// The seat has no core until then.
+    pub(super) stalled_until: u64,
     sends: u64,
     pub(super) enobufs: u64,
     /// Datagrams that the seat sent: when, from which listener, to whom.
@@ -98,6 +100,7 @@ impl Side {
             begun: Vec::new(),
             backlog: VecDeque::new(),
             turn_at: None,
+            stalled_until: 0,
             sends: 0,
             enobufs: 0,
             datagrams: Vec::new(),
@@ -119,6 +122,7 @@ impl Side {
 
     /// Lets the seat run at `at`, unless it does so before.
     pub(super) fn turn(&mut self, at: u64, net: &mut Net) {
+        let at = at.max(self.stalled_until);
         if self.turn_at.is_none_or(|turn| turn > at) {
             let at = at.max(net.now);
             self.turn_at = Some(at);

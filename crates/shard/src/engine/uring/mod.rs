@@ -79,6 +79,9 @@ const HYBRID_NS: u64 = 100_000;
 /// look's pause is 10 to 50 ns.
 const LOOKS: u32 = 64;
 const EXACT_LOOKS: u32 = 4;
+/// Pieces of deferred work that one enter runs at most (`IO_LOCAL_TW_DEFAULT_MAX`, since Linux 6.14): an enter that brought as
+/// many completions may have left some behind, of sockets that have had their bytes for a while.
+const TASK_WORK_MAX: u32 = 20;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
@@ -100,9 +103,12 @@ impl<S: Service, R: Ring> Uring<S, R> {
     fn turn(&mut self, now_ns: u64) {
         self.driver.turn = self.driver.turn.wrapping_add(1);
         self.seat.tick(now_ns);
+        let mut taken = 0;
         while let Some(completion) = self.driver.ring.next() {
             self.complete(completion);
+            taken += 1;
         }
+        self.seat.desk.behind = taken >= TASK_WORK_MAX;
         self.seat.fire(&mut self.driver);
         self.seat.wake(&mut self.driver);
         self.seat.mail();

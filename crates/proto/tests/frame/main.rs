@@ -1,0 +1,7 @@
+//! The framed protocol: golden vectors cut everywhere, the schema, the matrix of the conversation, made-up input.
+
+mod fuzz;
+mod golden;
+mod matrix;
+mod reader;
+mod schema;
