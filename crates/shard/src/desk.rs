@@ -11,6 +11,7 @@ use crate::out::Out;
 use crate::random::Random;
 use crate::service::{Address, LegError, Token};
 use crate::slab::{Key, Slab};
+use crate::timers::Timers;
 use crate::wheel::{Tick, TimerId, Wheel};
 use linux::wake::Inbox;
 use linux::{Chunk, Gather, Pool};
@@ -61,8 +62,7 @@ pub(crate) struct Desk<N: Send> {
     /// The alarm that looks whether most of it has gone is set.
     ebbs: bool,
     pub(crate) connections_max: usize,
-    /// The timers of each session, by its slot.
-    timers: Vec<Timers>,
+    timers: Timers,
     tokens: u64,
     /// Stands in for the output of a leg that is gone.
     void: Out,
@@ -77,35 +77,6 @@ pub(crate) enum Wish {
     Recall(Key),
     Connect(Key, Connect),
     Pipe { session: Key, from: Key, to: Key, n: u64, token: Token },
-}
-
-/// The armed timers of one session. Most have one.
-#[derive(Default)]
-struct Timers {
-    one: Option<TimerId>,
-    #[allow(clippy::box_collection, reason = "eight bytes a session instead of 24")]
-    more: Option<Box<Vec<TimerId>>>,
-}
-
-impl Timers {
-    fn add(&mut self, timer: TimerId) {
-        match self.one {
-            None => self.one = Some(timer),
-            Some(_) => self.more.get_or_insert_default().push(timer),
-        }
-    }
-
-    fn remove(&mut self, timer: TimerId) -> bool {
-        let more = self.more.as_mut();
-        if self.one == Some(timer) {
-            self.one = more.and_then(|more| more.pop());
-            return true;
-        }
-        let Some(more) = more else { return false };
-        let Some(index) = more.iter().position(|t| *t == timer) else { return false };
-        more.swap_remove(index);
-        true
-    }
 }
 
 /// When bytes of each leg were last given to the kernel.
@@ -286,7 +257,7 @@ impl<N: Send> Desk<N> {
             held_peak: 0,
             ebbs: false,
             connections_max,
-            timers: Vec::new(),
+            timers: Timers::default(),
             tokens: 0,
             void,
         }
@@ -333,11 +304,7 @@ impl<N: Send> Desk<N> {
 
     pub(crate) fn start_timer(&mut self, session: Key, after: Duration) -> Token {
         let timer = self.wheel.insert(self.after(after), Alarm::Session(session).into());
-        let slot = session.slot as usize;
-        if self.timers.len() <= slot {
-            self.timers.resize_with(slot + 1, Timers::default);
-        }
-        self.timers[slot].add(timer);
+        self.timers.add(session.slot, timer);
         Token(timer.into())
     }
 
@@ -348,18 +315,16 @@ impl<N: Send> Desk<N> {
 
     /// A timer of a session is no more; `false` when it was not one of its timers.
     pub(crate) fn timer_over(&mut self, session: Key, timer: TimerId) -> bool {
-        self.timers.get_mut(session.slot as usize).is_some_and(|timers| timers.remove(timer))
+        self.timers.remove(session.slot, timer)
     }
 
     pub(crate) fn has_timers(&self, session: Key) -> bool {
-        self.timers.get(session.slot as usize).is_some_and(|timers| timers.one.is_some())
+        self.timers.has_any(session.slot)
     }
 
     /// Takes back every timer of a session that ends.
     pub(crate) fn cancel_timers(&mut self, session: Key) {
-        let Some(timers) = self.timers.get_mut(session.slot as usize) else { return };
-        let Timers { one, more } = std::mem::take(timers);
-        for timer in one.into_iter().chain(more.into_iter().flat_map(|more| *more)) {
+        for timer in self.timers.take(session.slot) {
             self.wheel.cancel(timer);
         }
     }
