@@ -61,6 +61,8 @@ impl Session {
         if io.was_starved(self.leg) {
             self.heard = Heard::at(now_ms);
         }
+        // Output that stands here is to be looked at again before a verdict: does it leave?
+        self.looks = self.looks.max(u8::from(io.unsent(self.leg) > 0));
         let over = self.heard.quiet_ms(now_ms).saturating_sub(self.pace.patience_ms());
         let behind = !io.caught_up_since(Tick(now_ms - u64::from(over)));
         let look = Look { now_ms, late_ms: io.late_ms(), behind };
@@ -95,16 +97,21 @@ impl Session {
     /// A peer that says nothing may be reading: then it does not hear it, nor we it. When to look again, if it is.
     fn last_look<S: Service>(&mut self, now_ms: u64, io: &mut Io<'_, S>) -> Option<u32> {
         if io.unsent(self.leg) == 0 {
-            return None;
+            // What stood here at an earlier look has left since.
+            let reads = std::mem::take(&mut self.looks) > 0;
+            return reads.then(|| {
+                self.heard = Heard::at(now_ms);
+                1
+            });
         }
         let moved = io.moved(self.leg).map_or(0, |at| at.0);
         let left = u64::from(self.pace.patience_ms()).saturating_sub(now_ms.saturating_sub(moved));
         if left > 0 {
-            self.looks = 0;
+            self.looks = 1;
             return Some(left as u32);
         }
         // A send that is under way says what left of it when it ends; see `Io::recall`.
-        if self.looks < RECALLS && io.recall(self.leg) {
+        if self.looks <= RECALLS && io.recall(self.leg) {
             self.looks += 1;
             return Some(RECALL_MS);
         }

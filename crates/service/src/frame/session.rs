@@ -14,7 +14,7 @@
 
 use super::Config;
 use proto::frame::{
-    Answer, Body, Conversation, Flags, Goaway, HEADER_BYTES, Header, Heard, Hello, Kind, Over,
+    Answer, Body, CRC_BYTES, Conversation, Flags, Goaway, HEADER_BYTES, Header, Heard, Hello, Kind, Over,
     PING_BYTES_MAX, Pace, Ping, Refusal, Role, Rules, State, read, whole, write, write_error,
 };
 use shard::{Event, Input, Io, Leg, ListenerId, Next, Service, Token};
@@ -34,7 +34,7 @@ pub struct Session {
     body: Body,
     pub(super) conversation: Conversation,
     pub(super) reading: Reading,
-    /// How often the timer has looked whether a verdict is fair.
+    /// How often the timer has found a verdict that would not be fair: a HELLO that may have come, output that may be leaving.
     pub(super) looks: u8,
 }
 
@@ -47,7 +47,7 @@ const _: () = assert!(size_of::<Session>() <= 48);
 pub(super) enum Reading {
     /// At the beginning of a header.
     Header,
-    /// In a payload.
+    /// In a payload, before its end.
     Payload,
     /// Behind the payload, before the sum if there is one.
     Trailer,
@@ -90,11 +90,18 @@ impl Session {
     ) -> Next {
         match event {
             Event::Bytes(_, input) => {
-                self.heard = Heard::at(io.now().0);
+                (self.heard, self.looks) = (Heard::at(io.now().0), 0);
                 self.read(config, input, io)
             }
             // What came is answered by now: it leaves before the leg is closed.
             Event::Eof(_) | Event::Failed(..) => Next::Close,
+            // Unread input is offered again right after; a frame that has only its ACK to come has none.
+            Event::Drained(_) if self.reading == Reading::Trailer && self.body.trailer_bytes() == 0 => {
+                match self.finish(&[], io) {
+                    Step::End => Next::Close,
+                    Step::On | Step::Wait => Next::Stay,
+                }
+            }
             Event::Timer(timer) if timer == self.alarm => self.look(io),
             Event::Drain(until) => {
                 let half = Duration::from_millis(until.0.saturating_sub(io.now().0) / 2);
@@ -163,7 +170,8 @@ impl Session {
         let back = Header { flags: header.flags.without(Flags::ACK_WANTED), ..header };
         io.out(self.leg).copy(&back.to_bytes());
         input.skip(HEADER_BYTES);
-        (self.body, self.seq, self.reading) = (Body::new(&header), header.seq, Reading::Payload);
+        (self.body, self.seq) = (Body::new(&header), header.seq);
+        self.reading = if header.length > 0 { Reading::Payload } else { Reading::Trailer };
         Step::On
     }
 
@@ -203,14 +211,26 @@ impl Session {
     /// The end of a frame that was passed on: its sum goes on too, right or wrong.
     fn trailer<S: Service>(&mut self, input: &mut Input<'_>, io: &mut Io<'_, S>) -> Step {
         let n = self.body.trailer_bytes();
-        let sum = input.contiguous(n);
-        if sum.len() < n || !self.has_room(n + HEADER_BYTES, io) {
+        let mut sum = [0; CRC_BYTES];
+        let came = input.contiguous(n);
+        if came.len() < n {
+            return Step::Wait;
+        }
+        sum[..n].copy_from_slice(came);
+        let step = self.finish(&sum[..n], io);
+        if !matches!(step, Step::Wait) {
+            input.skip(n);
+        }
+        step
+    }
+
+    fn finish<S: Service>(&mut self, sum: &[u8], io: &mut Io<'_, S>) -> Step {
+        if !self.has_room(sum.len() + HEADER_BYTES, io) {
             return Step::Wait;
         }
         let out = io.out(self.leg);
         out.copy(sum);
         let good = self.body.end(sum);
-        input.skip(n);
         self.reading = Reading::Header;
         let wants_ack = self.body.flags().has(Flags::ACK_WANTED);
         if good.is_ok() && wants_ack {
@@ -304,7 +324,6 @@ impl Session {
         } else {
             let beat = self.pace.beat_ms(io.random());
             self.rearm(Duration::from_millis(beat.into()), io);
-            self.looks = 0;
         }
         Ok(())
     }

@@ -22,12 +22,12 @@ pub fn run(seed: u64) -> Run {
     let mut random = Random::new(seed);
     let mut faults = Faults::mixed(seed);
     if random.chance(0.7) {
-        faults = faults.with("stall", random.below(1000) as f64 / 20_000.0);
+        faults = faults.with("stall", random.below(1000) as f64 / 8_000.0);
     }
     if random.chance(0.5) {
         faults = faults.with("few_taken", random.below(900) as f64 / 1000.0);
     }
-    let interval_ms = [100, 500, 5_000][random.below(3) as usize];
+    let interval_ms = [100, 500, 2_000][random.below(3) as usize];
     let judge = Judge { interval_ms, faults, wrong: Rc::default() };
     // Enough for most: who found no buffer for the peer's bytes begins its silence anew, which the judge does not see.
     let pool = linux::pool::Plan { count: 32, ..plan(1).pool };
@@ -36,11 +36,38 @@ pub fn run(seed: u64) -> Run {
         let at = Duration::from_millis(random.below(2 * interval_ms));
         world = world.client_at(at, shard::ListenerId(0), Talker::new(&mut random, interval_ms));
     }
-    let mut run = world.run(|_| Watched(judge.clone()));
-    let starved = run.seats.iter().any(|seat| seat.enobufs > 0);
-    run.broken
-        .extend(judge.wrong.take().into_iter().filter(|(late, _)| !(*late && starved)).map(|(_, what)| what));
-    run
+    judge.run(world)
+}
+
+/// So many clients that say HELLO at once and then only answer PING, on a server that takes a few completions a turn and whose
+/// turns are long. It is never done, but it never has more waiting than it can take in an interval.
+pub fn crowd(seed: u64, clients: usize) -> Run {
+    let interval_ms = 100;
+    let faults = Faults::NONE.with("few_taken", 1.0);
+    let judge = Judge { interval_ms, faults, wrong: Rc::default() };
+    let mut random = Random::new(seed);
+    let pool = linux::pool::Plan { count: 256, ..plan(1).pool };
+    let mut world = Sim::new(seed).faults(faults).plan(Plan { pool, ..plan(1) });
+    for _ in 0..clients {
+        let idle = Talker {
+            fate: Fate::Leaves,
+            rounds: 0,
+            idle_ms: 60 * interval_ms,
+            ..Talker::new(&mut random, interval_ms)
+        };
+        world = world.client(idle);
+    }
+    judge.run(world)
+}
+
+impl Judge {
+    fn run(&self, world: Sim) -> Run {
+        let mut run = world.run(|_| Watched(self.clone()));
+        let starved = run.seats.iter().any(|seat| seat.enobufs > 0);
+        let wrong = self.wrong.take().into_iter().filter(|(late, _)| !(*late && starved));
+        run.broken.extend(wrong.map(|(_, what)| what));
+        run
+    }
 }
 
 /// What a client expects next.
@@ -63,6 +90,8 @@ enum Fate {
     BreaksOff,
     /// It goes on asking and reads no answer.
     StopsReading,
+    /// The same, but now and then it reads some; in the end it has all and says GOAWAY.
+    Sips,
 }
 
 #[derive(Debug)]
@@ -70,11 +99,14 @@ pub struct Talker {
     random: u64,
     interval_ms: u64,
     fate: Fate,
+    /// How long it says nothing at first.
+    idle_ms: u64,
     rounds: u64,
     seq: u32,
     due: VecDeque<Due>,
     got: Vec<u8>,
     mute: bool,
+    sips: bool,
     wrong: Option<String>,
     ended: bool,
     failed: bool,
@@ -82,20 +114,34 @@ pub struct Talker {
 
 impl Talker {
     fn new(random: &mut Random, interval_ms: u64) -> Talker {
-        let fates = [Fate::Leaves, Fate::Leaves, Fate::FallsSilent, Fate::BreaksOff, Fate::StopsReading];
+        let fates = [
+            Fate::Leaves,
+            Fate::Leaves,
+            Fate::Leaves,
+            Fate::FallsSilent,
+            Fate::BreaksOff,
+            Fate::StopsReading,
+            Fate::Sips,
+        ];
         Talker {
             random: random.next(),
             interval_ms,
-            fate: fates[random.below(5) as usize],
+            fate: fates[random.below(7) as usize],
+            idle_ms: 0,
             rounds: random.below(8),
             seq: 0,
             due: VecDeque::new(),
             got: Vec::new(),
             mute: false,
+            sips: false,
             wrong: None,
             ended: false,
             failed: false,
         }
+    }
+
+    fn leaves(&self) -> bool {
+        matches!(self.fate, Fate::Leaves | Fate::Sips)
     }
 
     fn below(&mut self, n: u64) -> u64 {
@@ -105,7 +151,9 @@ impl Talker {
     }
 
     fn ask(&mut self, line: &mut Line<'_>) {
-        let bytes = [0, 1, 64, 700, 5_000, 30_000][self.below(6) as usize];
+        // Sips are small, and nobody waits for hours.
+        let most = if self.fate == Fate::Sips { 5 } else { 6 };
+        let bytes = [0, 1, 64, 700, 5_000, 30_000][self.below(most) as usize];
         let payload: Vec<u8> = (0..bytes).map(|at| (at * 7 + self.seq as usize) as u8).collect();
         self.seq += 1;
         if self.below(5) == 0 {
@@ -131,12 +179,22 @@ impl Talker {
 
     fn end(&mut self, line: &mut Line<'_>) {
         match self.fate {
-            Fate::Leaves if self.due.is_empty() => {
+            Fate::Leaves | Fate::Sips if self.due.is_empty() => {
+                line.read(true);
                 line.send(Header::new(Kind::Goaway, 0, 0).to_bytes());
                 self.mute = true;
             }
             // Not before all has come: it may be waiting for a server without a core.
             Fate::Leaves => line.wait(Duration::from_millis(self.interval_ms)),
+            Fate::Sips => {
+                if !std::mem::replace(&mut self.sips, true) {
+                    (0..2).for_each(|_| self.ask(line));
+                }
+                line.read(true);
+                // It reads PINGs too late, but says that it lives; with its output full, the server does not hear even that.
+                line.send(Header::new(Kind::Ack, 0, 0).to_bytes());
+                line.wait(Duration::from_millis(self.interval_ms));
+            }
             Fate::FallsSilent => self.mute = true,
             Fate::BreaksOff => {
                 let frame = Header::new(Kind::Data, 100, self.seq + 1).to_bytes();
@@ -172,6 +230,9 @@ impl Talker {
         if is_due {
             self.due.pop_front();
         } else if !(header.kind == Kind::Goaway && self.mute) {
+            let due = due.map(|due| {
+                if let Due::Frame(header, _) = due { format!("{header:?}") } else { format!("{due:?}") }
+            });
             self.wrong = Some(format!("{header:?} of {} bytes, due was {due:?}", payload.len()));
         }
     }
@@ -188,24 +249,30 @@ impl Peer for Talker {
     }
 
     fn on_timer(&mut self, line: &mut Line<'_>) {
+        if self.idle_ms > 0 {
+            return line.wait(Duration::from_millis(std::mem::take(&mut self.idle_ms)));
+        }
         if self.rounds > 0 && !self.mute {
             self.rounds -= 1;
             (0..self.below(4)).for_each(|_| self.ask(line));
             // Often longer than the whole patience: only its PONGs say that it lives.
             let pause =
-                [self.interval_ms / 10, self.interval_ms, 5 * self.interval_ms][self.below(3) as usize];
+                [self.interval_ms / 10, self.interval_ms, 25 * self.interval_ms][self.below(3) as usize];
             return line.wait(Duration::from_millis(1 + self.below(pause)));
         }
         if !self.mute {
             self.end(line);
         }
-        if self.mute && self.fate != Fate::Leaves {
+        if self.mute && !self.leaves() {
             // Who only listens for bytes does not see a reset.
             line.wait(Duration::from_millis(self.interval_ms));
         }
     }
 
     fn on_bytes(&mut self, bytes: &[u8], line: &mut Line<'_>) {
+        if self.sips && !self.due.is_empty() {
+            line.read(false);
+        }
         self.got.extend(bytes);
         let got = std::mem::take(&mut self.got);
         let mut rest = &got[..];
@@ -236,13 +303,18 @@ impl Peer for Talker {
 
     fn verdict(&self, harmed: bool) -> Result<(), String> {
         let served = match self.fate {
-            Fate::Leaves => self.ended && !self.failed && self.due.is_empty() && self.got.is_empty(),
+            Fate::Leaves | Fate::Sips => {
+                self.ended && !self.failed && self.due.is_empty() && self.got.is_empty()
+            }
             Fate::FallsSilent | Fate::BreaksOff | Fate::StopsReading => self.failed,
         };
         match &self.wrong {
             Some(wrong) => Err(wrong.clone()),
             None if harmed || served => Ok(()),
-            None => Err(format!("{self:?}")),
+            None => {
+                let Talker { fate, seq, due, ended, failed, .. } = self;
+                Err(format!("{fate:?} after {seq}, {} are due, ended: {ended}, failed: {failed}", due.len()))
+            }
         }
     }
 }

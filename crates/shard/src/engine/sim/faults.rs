@@ -75,5 +75,5 @@ table! {
     datagram_lost 0.2 "A datagram is dropped."
     datagram_twice 0.2 "A datagram arrives twice."
     stall 0.0 "A seat has no core for up to 8.6 s: its turn comes late. To be asked for by name: few services stand it unharmed."
-    few_taken 0.0 "A turn takes only some of what has ended, as an enter of a busy ring does, and knows that."
+    few_taken 0.0 "A turn takes one to three of what has ended, as an enter of a busy ring takes some, and knows that."
 }

@@ -279,7 +279,7 @@ impl Net {
 
     /// From here on no peer can expect a good end.
     pub(super) fn harm_all(&mut self) {
-        self.sockets.iter_mut().for_each(|socket| socket.harmed |= !socket.closed);
+        self.sockets.iter_mut().for_each(|socket| socket.harmed |= !socket.closed && !socket.reset);
     }
 
     /// Reads at most `most` bytes.
