@@ -37,7 +37,7 @@ pub struct Run {
     pub seats: Vec<Snapshot>,
     /// Datagrams that the services sent, in their order.
     pub replies: Vec<(ListenerId, Reply)>,
-    /// How long it took on the virtual clock.
+    /// How long it took on the virtual clock, up to the last that happened: turns for which nothing is left do not count.
     pub took: Duration,
     /// What happened in the world: arrivals, timers, turns and the like.
     pub events: u64,
@@ -84,7 +84,7 @@ pub(super) fn run<S: Service>(sim: Sim, make: impl FnMut(u16) -> S) -> Run {
         broken,
         seats: (0..world.board.seats()).map(|seat| world.board.snapshot(seat)).collect(),
         replies: replies.into_iter().map(|(_, listener, reply)| (listener, reply)).collect(),
-        took: Duration::from_nanos(world.net.now),
+        took: Duration::from_nanos(world.net.trace.last_ns()),
         events: world.net.events,
         turns: world.turn.get(),
         trace: world.net.trace,
