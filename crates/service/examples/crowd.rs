@@ -6,6 +6,7 @@
 mod crowd_rig;
 
 use crowd_rig::{Crowd, Talk};
+use linux::clock::Clock;
 use shard::engine::sim::Faults;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,24 +19,24 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let before = peak_bytes();
-    let began = Instant::now();
+    let (began, began_cpu_ns) = (Instant::now(), Clock::thread_cpu_ns());
     let run = crowd.run();
-    let took = began.elapsed();
+    let (took, cpu_ns) = (began.elapsed(), Clock::thread_cpu_ns() - began_cpu_ns);
     let seat = &run.seats[0];
     println!(
-        "{} connections ({:?}), {:.1} min of virtual time in {:.1} s ({:.0} times as fast); seed {}, faults: {}",
+        "{} connections ({:?}), {:.1} min of virtual time in {:.1} s ({:.1} s of a core); seed {}, faults: {}",
         crowd.connections,
         crowd.talk,
         run.took.as_secs_f64() / 60.0,
         took.as_secs_f64(),
-        run.took.as_secs_f64() / took.as_secs_f64(),
+        cpu_ns as f64 / 1e9,
         run.seed,
         run.faults,
     );
     println!(
-        "{} events, {:.0} ns each; {} requests, {} PINGs answered and {} asked, {} timers fired, {} turns",
+        "{} events, {:.0} ns of a core each; {} requests, {} PINGs answered and {} asked, {} timers fired, {} turns",
         run.events,
-        took.as_nanos() as f64 / run.events as f64,
+        cpu_ns as f64 / run.events as f64,
         seat.requests,
         seat.heartbeats_answered,
         seat.heartbeats_sent,
