@@ -15,9 +15,11 @@ use linux::process::Process;
 use tune::apply::persist::{Persisted, persist};
 use tune::apply::{self, ApplyError, Change, End, Host, Outcome, Request, Setting, Step};
 use tune::plan::State;
+use tune::probe::Found;
 use tune::{Plan, Profile, catalogue};
 
 use crate::args::{Common, Wanted};
+use crate::stops::Stops;
 use crate::{looking, results};
 
 /// Change settings, and take everything back unless that is confirmed in time.
@@ -87,9 +89,18 @@ pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure>
     results::places(common, None)?;
     let profile = looking::wanted(&words.wanted)?;
     let host = enter(&words.place, common)?;
-    let plan = Plan::of(profile, &root(&host)?);
+    // The dead-man takes back, and tells the outcome: a program that the signal ended could tell nobody. Before there is one to ask, the
+    // word is kept until there is.
+    let asked = host.clone();
+    let take_back = move || drop(apply::take_back_now(&asked));
+    let stops = Stops::listen_and(take_back.clone())?;
+    let plan = looking::planned(profile, &root(&host)?);
     let changes: Vec<Change> = changes(&plan, |state| *state == State::Pending);
     say(&plan.text());
+    // The catalogue's word is not enough where the kernel says otherwise.
+    if let Some(line) = plan.pending().find(|line| line.found == Some(Found::OfHost) && !words.host) {
+        return Err(failure(ApplyError::HostWide { name: line.name() }));
+    }
     if changes.is_empty() {
         let outcome =
             Outcome { end: End::Confirmed, why: "nothing is to be changed".into(), fates: Vec::new() };
@@ -103,12 +114,12 @@ pub(crate) fn apply(words: &Apply, common: &Common) -> Result<ExitCode, Failure>
         confirm_within: words.confirm_within,
         host_wide: words.host,
         dead_man: &mut dead_man,
-        check: &mut || words.check.as_deref().map_or(Ok(()), |program| healthy(program, until)),
+        check: &mut || words.check.as_deref().map_or(Ok(()), |program| healthy(program, until, &stops)),
     };
-    let tell = &mut |step: Step<'_>| {
-        if step == Step::Applied {
-            say(&waiting(words, common, changes.len()));
-        }
+    let tell = &mut |step: Step<'_>| match step {
+        Step::Armed(_) if stops.is_told() => take_back(),
+        Step::Applied => say(&waiting(words, common, changes.len())),
+        _ => {}
     };
     let outcome = apply::apply(&host, request, tell).map_err(failure)?;
     let code = match outcome.end {
@@ -163,6 +174,7 @@ pub(crate) fn keep(words: &Persist, common: &Common) -> Result<ExitCode, Failure
         }
         _ => Failure::runtime(format!("write {FOLDER}: {why}")),
     })?;
+    let persisted = Persisted { exceeded: names(&plan, |state| *state == State::Kept), ..persisted };
     looking::show(common, || persisted_text(&persisted), || json(&persisted))?;
     let is_all = persisted.overruled.is_empty();
     Ok(if is_all { ExitCode::SUCCESS } else { ExitCode::from(OVERRULED) })
@@ -208,18 +220,32 @@ fn changes(plan: &Plan, is_wanted: fn(&State) -> bool) -> Vec<Change> {
     lines.filter_map(change).collect()
 }
 
-/// Runs a program, not a shell. One that has not ended when the time is up is killed: it would keep the host's lock from others.
-fn healthy(program: &str, until: Instant) -> Result<(), String> {
+/// The names of those lines of a plan whose state is wanted.
+fn names(plan: &Plan, is_wanted: fn(&State) -> bool) -> Vec<String> {
+    plan.lines.iter().filter(|line| is_wanted(&line.state)).map(tune::plan::Line::name).collect()
+}
+
+/// Runs a program, not a shell. One that has not ended when the time is up, or when the user wants no more, is killed: it would keep the
+/// host's lock from others.
+fn healthy(program: &str, until: Instant, stops: &Stops) -> Result<(), String> {
     let failed = |why: std::io::Error| format!("{program}: {why}");
     let cores = linux::cpu::allowed().map_err(|why| format!("{program}: {why}"))?;
     let mut command = Command::new(program);
     let mut process = Process::start(command.stdin(Stdio::null()), &cores).map_err(failed)?;
-    match process.wait_for(until.saturating_duration_since(Instant::now())).map_err(failed)? {
+    let ended = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match process.wait_for(left.min(LOOK)).map_err(failed)? {
+            None if !left.is_zero() && !stops.is_told() => {}
+            ended => break ended,
+        }
+    };
+    match ended {
         Some(ended) if ended.code == Some(0) => Ok(()),
         Some(ended) => Err(match ended.code {
             Some(code) => format!("{program}: exit code {code}"),
             None => format!("{program}: a signal ended it"),
         }),
+        None if stops.is_told() => Err(format!("{program}: its user wanted no more")),
         None => Err(format!("{program}: it has not ended in time")),
     }
 }
@@ -262,6 +288,9 @@ fn persisted_text(persisted: &Persisted) -> String {
     let mut text = format!("{}: {} settings\n", persisted.path, persisted.kept.len());
     for name in &persisted.left_out {
         text += &format!("  {name}: is no sysctl, and is not in it\n");
+    }
+    for name in &persisted.exceeded {
+        text += &format!("  {name}: this host has more than is asked for, and it is not in it\n");
     }
     for overruled in &persisted.overruled {
         text +=
@@ -312,6 +341,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     total.map(Duration::from_secs).ok_or_else(|| "a time from 1s to 24h, such as 90, 60s or 5m".into())
 }
 
+/// How often a health check is asked whether its user wants no more.
+const LOOK: Duration = Duration::from_millis(50);
 /// Whoever needs a day needs no dead-man.
 const CONFIRM_SECONDS_MAX: u64 = 24 * 3600;
 

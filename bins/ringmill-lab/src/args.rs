@@ -47,6 +47,7 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// What on this host costs a network server, most expensive first, each with evidence and what to do. Changes nothing
+    #[command(after_help = DOCTOR_CODES)]
     Doctor,
     Knobs(Knobs),
     Explain(Explain),
@@ -92,6 +93,9 @@ pub(crate) struct Plan {
     /// Show the profile as a file of sysctl.d instead
     #[arg(long, conflicts_with = "json")]
     pub(crate) sysctl_d: bool,
+    /// Show the profile as the tuned.conf of a TuneD profile instead
+    #[arg(long, conflicts_with_all = ["json", "sysctl_d"])]
+    pub(crate) tuned: bool,
 }
 
 /// What a host should be set to.
@@ -147,15 +151,31 @@ Exit codes:
   4   apply, confirm: everything was taken back
   5   apply, confirm, revert, recover: something could not be, or was changed by somebody else";
 
+const DOCTOR_CODES: &str = "\
+Exit codes:
+  0   it was looked at, whatever was found
+  1   the machine refused
+  2   what was typed cannot be meant";
+
 const KNOBS_EXAMPLES: &str = "\
 Examples:
   ringmill-lab knobs
-  ringmill-lab knobs --json knobs.json";
+  ringmill-lab knobs --json knobs.json
+
+Exit codes:
+  0   told
+  1   the machine refused
+  2   what was typed cannot be meant";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   ringmill-lab explain net.ipv4.tcp_tw_reuse
-  ringmill-lab explain busy_poll --json";
+  ringmill-lab explain busy_poll --json
+
+Exit codes:
+  0   told
+  1   the machine refused
+  2   there is no such knob";
 
 const PLAN_EXAMPLES: &str = "\
 Examples:
@@ -164,6 +184,7 @@ Examples:
   ringmill-lab plan --set device.rps_cpus@eth0/rx-0=f
   ringmill-lab plan 90-tuning.conf --json plan.json      a file of sysctl.d; what the catalogue does not know is dropped
   ringmill-lab plan edge --sysctl-d > edge.conf
+  ringmill-lab plan edge --tuned > tuned.conf
 
 Exit codes:
   0   nothing to change
@@ -217,12 +238,13 @@ mod tests {
         check("plan", "required arguments", "--help");
         check("plan edge --set a=b", "cannot be used with", "--help");
         check("plan edge --sysctl-d --json", "cannot be used with", "--help");
+        check("plan edge --sysctl-d --tuned", "cannot be used with", "--help");
         check("explain", "required arguments", "--help");
         check("knobs --jsn", "unexpected argument '--jsn'", "`--json`");
     }
 
     #[test]
-    fn every_help_names_its_exit_codes_where_they_differ() {
+    fn every_help_names_its_exit_codes() {
         for (line, code) in [
             ("--help", 3),
             ("plan --help", 3),
@@ -234,6 +256,11 @@ mod tests {
             ("revert --help", 5),
             ("recover --help", 5),
             ("persist --help", 3),
+            ("doctor --help", 2),
+            ("knobs --help", 2),
+            ("explain --help", 2),
+            ("report --help", 2),
+            ("reanalyse --help", 3),
         ] {
             let Ok(Asked::Show(help)) = typed(line) else { panic!("{line}") };
             assert!(help.contains("Exit codes:") && help.contains(&format!("  {code}   ")), "{line}: {help}");

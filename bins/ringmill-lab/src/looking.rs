@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use linux::console::{Failure, tell};
-use tune::{Look, Plan, Profile, Root, catalogue, doctor, explain};
+use tune::{Look, Plan, Probe, Profile, Root, catalogue, doctor, explain};
 
 use crate::applying;
 use crate::args::{self, Common, Wanted};
@@ -22,7 +22,8 @@ pub(crate) fn knobs(knobs: &args::Knobs, common: &Common) -> Result<ExitCode, Fa
     if knobs.markdown {
         return tell(&explain::markdown()).map(|()| ExitCode::SUCCESS);
     }
-    show(common, explain::list, explain::json)
+    let probe = Probe::of(&root(common)?, catalogue::all());
+    show(common, || explain::list(&probe), || explain::json(&probe))
 }
 
 pub(crate) fn explain(explain: &args::Explain, common: &Common) -> Result<ExitCode, Failure> {
@@ -30,13 +31,17 @@ pub(crate) fn explain(explain: &args::Explain, common: &Common) -> Result<ExitCo
         // The last word of a name is enough, where no other knob is meant by it.
         .or_else(|| catalogue::meant(&explain.knob).filter(|_| !explain.knob.contains(['.', '/'])))
         .ok_or_else(|| failure(tune::Error::NoKnob(explain.knob.clone())))?;
-    show(common, || explain::one(knob), || explain::json_one(knob))
+    let probe = Probe::of(&root(common)?, std::iter::once(knob));
+    show(common, || explain::one(knob, &probe), || explain::json_one(knob, &probe))
 }
 
 pub(crate) fn plan(plan: &args::Plan, common: &Common) -> Result<ExitCode, Failure> {
     let profile = wanted(&plan.wanted)?;
     if plan.sysctl_d {
-        return tell(&profile.export()).map(|()| ExitCode::SUCCESS);
+        return tell(&profile.sysctl_d()).map(|()| ExitCode::SUCCESS);
+    }
+    if plan.tuned {
+        return tell(&profile.tuned()).map(|()| ExitCode::SUCCESS);
     }
     compare(profile, &root(common)?, common, Plan::text)
 }
@@ -54,10 +59,18 @@ fn compare(
     common: &Common,
     text: fn(&Plan) -> String,
 ) -> Result<ExitCode, Failure> {
-    let plan = Plan::of(profile, root);
+    let plan = planned(profile, root);
     let is_pending = plan.pending().next().is_some();
     let code = show(common, || text(&plan), || plan.json())?;
     Ok(if is_pending { ExitCode::from(PENDING) } else { code })
+}
+
+/// A profile held against a host, with what its kernel says of the knobs.
+pub(crate) fn planned(profile: Profile, root: &Root) -> Plan {
+    let mut plan = Plan::of(profile, root);
+    let probe = Probe::of(root, plan.lines.iter().map(|line| line.setting.knob));
+    plan.mark(&probe);
+    plan
 }
 
 pub(crate) fn wanted(wanted: &Wanted) -> Result<Profile, Failure> {

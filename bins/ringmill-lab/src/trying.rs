@@ -8,7 +8,7 @@ use linux::clock::Clock;
 use linux::console::Failure;
 use stats::experiment::Better;
 use stats::text::{parse_duration, parse_rate};
-use tune::experiment::{ArmError, ArmPlan, CourseError, Kind, Place, Workload, is_time_of_answers};
+use tune::experiment::{ArmError, ArmPlan, CourseError, FIGURES, Kind, Place, Workload, is_time_of_answers};
 
 /// One paired experiment: arm B against arm A, with A again as its own control. Runs in namespaces of its own; takes root.
 #[derive(Debug, Args)]
@@ -84,6 +84,7 @@ pub(crate) struct How {
 
 /// The page of a result, which is told too.
 #[derive(Debug, Args)]
+#[command(after_help = REPORT_CODES)]
 pub(crate) struct Report {
     /// A file that `ab` or `prove` wrote with --json
     #[arg(value_name = "RESULT")]
@@ -93,8 +94,9 @@ pub(crate) struct Report {
     pub(crate) output: PathBuf,
 }
 
-/// The same numbers again from the raw runs of a result. Exit code 3 where the file says others.
+/// The same numbers again from the raw runs of a result.
 #[derive(Debug, Args)]
+#[command(after_help = REANALYSE_CODES)]
 pub(crate) struct Reanalyse {
     /// A file that `ab` or `prove` wrote with --json
     #[arg(value_name = "RESULT")]
@@ -115,6 +117,10 @@ pub(crate) fn plan(how: &How, budget: Duration) -> Result<tune::experiment::Plan
             Failure::usage("a command has no figure of its own").cure("`--figure rate.achieved_per_s`")
         })?;
     let kind = how.workload.clone();
+    if !kind.has(&metric) {
+        let cure = format!("one of {}", FIGURES.join(", "));
+        return Err(Failure::usage(format!("no run of this workload has a figure {metric}")).cure(cure));
+    }
     let better = how.better.or_else(|| kind.better(&metric)).ok_or_else(|| {
         Failure::usage(format!("nothing tells which way of {metric} is good"))
             .cure("`--better higher` or `--better lower`")
@@ -204,3 +210,16 @@ Exit codes:
   1   the machine refused
   2   what was typed, or a file, cannot be meant
   3   something speaks against believing one of the experiments: see the warnings";
+
+const REPORT_CODES: &str = "\
+Exit codes:
+  0   drawn and told
+  1   the machine refused
+  2   the file is no result of this program";
+
+const REANALYSE_CODES: &str = "\
+Exit codes:
+  0   the file says what its runs give
+  1   the machine refused
+  2   the file is no result of this program
+  3   the file says other numbers than its runs give";

@@ -120,6 +120,38 @@ fn what_is_not_confirmed_comes_back_and_so_does_what_a_killed_apply_left() {
 }
 
 #[test]
+fn who_ends_an_apply_is_told_that_everything_came_back() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let home = Home::new();
+        let (child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+        let output = child.wait_with_output().expect("a child");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(4), "{signal}: {said}");
+        assert!(
+            said.contains("taken back: it was asked for")
+                && said.contains("net.core.somaxconn: 4096, as before"),
+            "{said}"
+        );
+        assert_eq!(home.get(SOMAXCONN), "4096\n");
+        home.check("recover", 0, "nothing was left");
+    }
+}
+
+#[test]
+fn who_ends_an_apply_during_its_health_check_does_not_wait_for_that() {
+    let home = Home::new();
+    let hangs = home.0.join("hangs");
+    // It tells that it has begun by ending the apply, and never ends itself.
+    fs::write(&hangs, "#!/bin/sh\nkill -INT $PPID\nkill -STOP $$\n").expect("a file of our own");
+    fs::set_permissions(&hangs, fs::Permissions::from_mode(0o755)).expect("a file of our own");
+    let words = "apply --set net.core.somaxconn=8192 --confirm-within 1h --check";
+    home.check(&format!("{words} {}", hangs.display()), 4, "net.core.somaxconn: 4096, as before");
+    assert_eq!(home.get(SOMAXCONN), "4096\n");
+}
+
+#[test]
 fn a_dead_man_that_is_asked_to_end_watches_on() {
     let home = Home::new();
     let (mut child, _says) = waiting(&home, "apply --set net.core.somaxconn=8192");
@@ -205,6 +237,27 @@ fn what_is_no_knob_cannot_be_written_or_persisted() {
     fs::write(home.0.join("etc/sysctl.d/99-other.conf"), "net.core.somaxconn = 1\n")
         .expect("a file of our own");
     home.check(&format!("persist {}", profile.display()), 3, "99-other.conf is read later and sets 1");
+}
+
+#[test]
+fn what_a_host_has_more_of_than_is_asked_for_at_least_is_neither_lowered_nor_persisted() {
+    let home = Home::new();
+    let profile = home.0.join("many.toml");
+    let text = |least: u32| {
+        format!(
+            "what = 'Many'\n[[set]]\nknob = 'net.core.somaxconn'\nvalue = {least}\nat_least = true\n\
+             why = ''\nsource = ''\nevidence = ''\n"
+        )
+    };
+    fs::write(&profile, text(512)).expect("a file of our own");
+    let words = format!("{}", profile.display());
+    home.check(&format!("apply {words}"), 0, "nothing is to be changed");
+    home.check(&format!("audit {words}"), 0, "as wanted  net.core.somaxconn is 4096");
+    home.check(&format!("persist {words}"), 0, "net.core.somaxconn: this host has more than is asked for");
+    assert!(!home.get("etc/sysctl.d/90-ringmill-many.conf").contains("somaxconn"));
+    fs::write(&profile, text(8192)).expect("a file of our own");
+    home.check(&format!("audit {words}"), 3, "differs  net.core.somaxconn is 4096, wanted 8192");
+    assert_eq!(home.get(SOMAXCONN), "4096\n");
 }
 
 #[test]

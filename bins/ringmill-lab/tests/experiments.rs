@@ -34,6 +34,11 @@ fn what_cannot_be_meant_is_one_line_and_a_cure_and_exit_code_2() {
     check(&[&command[..], &["x_per_s", "--budget", "9s"]].concat(), "the first look is after 8", "--budget");
     check(&["ab", "--b", "net.core.somaxconn=8", "--figure", "p99_ns"], "p99_ns takes a rate", "--rate 10k");
     check(&["prove", "classic", "--figure", "connect_p99_ns"], "connect_p99_ns takes a rate", "--rate 10k");
+    check(
+        &["ab", "--b", "net.core.somaxconn=8", "--figure", "p98_ns"],
+        "no run of this workload has a figure",
+        "p99_ns",
+    );
     check(&["ab", "--b", "net.core.somaxconn=8", "--html", "/nowhere/x"], "no such directory", "a file");
     let flags = ["ab", "--b", "ringmill.spin-us=9", "--workload", "command:x", "--figure", "x_per_s"];
     check(&flags, "brings its own server", "into the command");
@@ -132,6 +137,32 @@ fn an_experiment_is_written_drawn_and_judged_again_and_a_file_that_says_others_i
 }
 
 #[test]
+fn who_ends_an_experiment_is_told_what_was_measured_until_then() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::of("stop");
+    let (script, count) = (home.path("run"), home.path("count"));
+    // In the first run of the fourth block somebody has seen enough; that run never ends by itself.
+    let lines = format!(
+        "#!/bin/sh\necho >> {count}\nif [ $(wc -l < {count}) -gt 9 ]; then kill -INT $PPID; kill -STOP $$; fi\necho '{{\"cost\":7}}'\n"
+    );
+    fs::write(&script, lines).expect("our own");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("our own");
+    let (workload, json) = (format!("command:{script}"), home.path("ab.json"));
+    let words = ["ab", "--b", "net.core.somaxconn=8", "--workload", &workload, "--json", &json];
+    let output = lab(&[&words[..], &COMMAND[2..], &TIMES].concat());
+    if said(&output).contains("CAP_SYS_ADMIN") {
+        return eprintln!("not tested: {}", said(&output));
+    }
+    // 3 where somebody else uses this machine.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.starts_with("undecided") || told.starts_with("WARNING"), "{told}");
+    assert!(told.contains("ended by its user after 3 usable blocks") && told.contains("+0.00 %"), "{told}");
+    let kept: Experiment = serde_json::from_slice(&fs::read(&json).expect("it was written")).expect("JSON");
+    assert_eq!((kept.ended, kept.blocks), (Ended::Stopped, 3));
+}
+
+#[test]
 fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_trial() {
     let home = Home::of("prove");
     let profile = home.path("p.conf");
@@ -157,6 +188,27 @@ fn a_knob_that_is_refused_or_unknown_is_said_to_be_so_and_the_others_have_their_
     let [refused, unknown] = [0, 2].map(|at| text(&knobs[at], "reason"));
     assert!(refused.contains("tcp_congestion_control=nosuch: "), "{refused}");
     assert!(unknown.contains("no knob of the catalogue"), "{unknown}");
+}
+
+#[test]
+fn a_range_of_ports_that_is_taken_after_its_bound_only_is_tried_together_with_that() {
+    let home = Home::of("together");
+    let profile = home.path("p.conf");
+    let lines = "net.ipv4.ip_local_port_range=500 65000\nnet.ipv4.ip_unprivileged_port_start=80\n";
+    fs::write(&profile, lines).expect("our own");
+    let output = lab(&[&["prove", &profile][..], &COMMAND, &TIMES, &["--json"]].concat());
+    if said(&output).contains("CAP_SYS_ADMIN") {
+        return eprintln!("not tested: {}", said(&output));
+    }
+    // 3 where somebody else uses this machine.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", said(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    let both = "net.ipv4.ip_unprivileged_port_start=80,net.ipv4.ip_local_port_range=500 65000";
+    assert_eq!(told["arms"][2]["spec"], both);
+    let knobs = told["knobs"].as_array().expect("a list");
+    assert_eq!(knobs.len(), 1);
+    assert_eq!(knobs[0]["name"], "net.ipv4.ip_unprivileged_port_start + net.ipv4.ip_local_port_range");
+    assert_eq!(knobs[0]["verdict"], "equivalent");
 }
 
 #[test]

@@ -81,6 +81,22 @@ fn a_file_of_sysctl_d_is_held_against_a_host_and_what_it_may_not_name_is_dropped
 }
 
 #[test]
+fn a_profile_is_shown_as_a_file_of_sysctl_d_or_of_tuned_and_a_plan_reads_that_again() {
+    let host = Host::of("export", &[("proc/sys/net/ipv4/tcp_sack", "1\n")]);
+    for flag in ["--sysctl-d", "--tuned"] {
+        let shown = host.run(&["plan", "edge", flag]);
+        assert_eq!(shown.status.code(), Some(0), "{shown:?}");
+        assert_eq!(text(&shown.stdout).contains("[sysctl]"), flag == "--tuned", "{shown:?}");
+        let path = host.0.join("exported.conf");
+        fs::write(&path, &shown.stdout).expect("our own");
+        let again = host.run(&["plan", path.to_str().expect("text"), "--json"]);
+        let told: serde_json::Value = serde_json::from_slice(&again.stdout).expect("JSON and nothing else");
+        let lines = [&told["lines"], &told["dropped"]].map(|list| list.as_array().map(Vec::len));
+        assert_eq!(lines, [Some(9), Some(0)], "{flag}: {told}");
+    }
+}
+
+#[test]
 fn json_goes_to_a_file_beside_the_text() {
     let host = Host::of("json", &[("proc/net/softnet_stat", "0000000a 00000001 0\n")]);
     let file = host.0.join("doctor.json");

@@ -18,6 +18,7 @@ pub mod loopback;
 pub mod machine;
 pub mod namespace;
 pub mod net;
+pub mod netlink;
 pub mod notify;
 pub mod poll;
 pub mod pool;

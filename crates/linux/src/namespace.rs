@@ -3,6 +3,7 @@
 //! Only the calling thread goes (setns(2), unshare(2)), with the threads and programs that it starts from then on. Nobody goes
 //! back: a thread that has entered ends there. Of `/proc/sys/net` a thread sees that of its own namespace.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -49,6 +50,37 @@ pub fn named(name: &str) -> io::Result<Option<String>> {
 /// A sysfs of its own for the calling thread's network namespace. It is mounted nowhere, so no other process sees it, and is gone
 /// with the value. Errors: as of fsopen(2), fsconfig(2) and fsmount(2), Linux 5.2; takes CAP_SYS_ADMIN.
 pub fn sysfs() -> io::Result<Tree> {
+    mount_of_sysfs().map(Tree::of)
+}
+
+/// Puts a sysfs of the calling thread's network namespace over `/sys`, for that thread and all that it starts from then on, and for
+/// nobody else: the thread has its mounts to itself from here on. What the host has mounted at `/sys/fs/cgroup` stays where it is, since
+/// programs read their quota there; all else below `/sys` is the namespace's. Errors: as of unshare(2), mount(2), fsmount(2) and
+/// move_mount(2), Linux 5.2; takes CAP_SYS_ADMIN.
+pub fn own_sysfs() -> io::Result<()> {
+    // SAFETY: unshare(2) takes no pointer.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let nothing = std::ptr::null();
+    // Private first, or the mount would be seen by those who share ours.
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: the name ends with a zero and lives through the call, which reads nothing else of ours (mount(2)).
+    if unsafe { libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let groups = tree_at(CGROUPS);
+    put(&mount_of_sysfs()?, c"/sys")?;
+    match groups {
+        Ok(groups) => put(&groups, CGROUPS),
+        // A kernel without control groups has no such directory.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A mount of the network namespace's sysfs that is in no place yet.
+fn mount_of_sysfs() -> io::Result<OwnedFd> {
     // SAFETY: the name ends with a zero and lives through the call.
     let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, c"sysfs".as_ptr(), FSOPEN_CLOEXEC) })?;
     let (none, nothing) = (std::ptr::null::<libc::c_char>(), std::ptr::null::<libc::c_void>());
@@ -59,9 +91,24 @@ pub fn sysfs() -> io::Result<Tree> {
     }
     let rights = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
     // SAFETY: the descriptor is open; fsmount(2) takes no pointer.
-    let mount =
-        owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, rights) })?;
-    Ok(Tree::of(mount))
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, rights) })
+}
+
+/// A copy of the mounts at and below `path` that is in no place yet.
+fn tree_at(path: &CStr) -> io::Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | libc::AT_RECURSIVE as libc::c_uint;
+    // SAFETY: the path ends with a zero and lives through the call.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
+}
+
+/// Puts a mount that is in no place over `path`.
+fn put(mount: &OwnedFd, path: &CStr) -> io::Result<()> {
+    let (from, whole) = (mount.as_raw_fd(), MOVE_MOUNT_F_EMPTY_PATH);
+    // SAFETY: the descriptor is open, and both paths end with a zero and live through the call.
+    let moved = unsafe {
+        libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), libc::AT_FDCWD, path.as_ptr(), whole)
+    };
+    if moved == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// What a system call gave that returns a new descriptor.
@@ -76,7 +123,12 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
 /// Where ip-netns(8) keeps its names.
 const NAMED: &str = "/run/netns";
 
+/// Where control groups are mounted (cgroups(7)).
+const CGROUPS: &CStr = c"/sys/fs/cgroup";
+
 // linux/mount.h
+const OPEN_TREE_CLONE: libc::c_uint = 1;
+const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
 const FSMOUNT_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
@@ -111,6 +163,41 @@ mod tests {
         inside.join().expect("what was asserted inside");
         assert_eq!(network().expect("a thread is in one"), before);
         assert_ne!(fs::read("/proc/sys/net/ipv4/tcp_fin_timeout").expect("read"), b"7\n");
+    }
+
+    #[test]
+    fn what_a_thread_with_a_sys_of_its_own_starts_sees_that_one_and_the_control_groups_of_the_host() {
+        let list = |path: &str| {
+            let told = std::process::Command::new("ls").arg(path).output().expect("there is ls");
+            let mut names: Vec<_> =
+                String::from_utf8_lossy(&told.stdout).lines().map(str::to_owned).collect::<Vec<_>>();
+            names.sort();
+            names
+        };
+        let (groups, devices) = (list("/sys/fs/cgroup"), list("/sys/class/net"));
+        let (its_groups, its_devices) = (groups.clone(), devices.clone());
+        let its_state = fs::read_to_string("/sys/class/net/lo/flags").expect("every device has them");
+        let inside = thread::spawn(move || {
+            if let Err(error) = new_network() {
+                let _ =
+                    writeln!(io::stderr(), "not tested: a network namespace takes CAP_SYS_ADMIN ({error})");
+                return;
+            }
+            assert_eq!(
+                list("/sys/class/net"),
+                its_devices,
+                "a network namespace alone leaves the host's /sys"
+            );
+            own_sysfs().expect("CAP_SYS_ADMIN is there");
+            assert!(!list("/sys/class/net").contains(&"eth0".into()));
+            assert!(list("/sys/class/net").contains(&"lo".into()));
+            assert_eq!(list("/sys/fs/cgroup"), its_groups);
+            // Down in the new namespace, and up on the host.
+            let state = fs::read_to_string("/sys/class/net/lo/flags").expect("every device has them");
+            assert_ne!(state, its_state);
+        });
+        inside.join().expect("what was asserted inside");
+        assert_eq!((list("/sys/fs/cgroup"), list("/sys/class/net")), (groups, devices));
     }
 
     #[test]

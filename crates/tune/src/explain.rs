@@ -8,23 +8,26 @@ use serde::Serialize;
 
 use crate::catalogue::SUBJECTS;
 use crate::knob::{Access, Knob};
+use crate::probe::{Found, Probe};
 
-/// Every knob in one line, subject after subject.
-pub fn list() -> String {
+/// Every knob in one line, subject after subject, and what `probe` found of it.
+pub fn list(probe: &Probe) -> String {
     let mut text = String::new();
     let width = crate::catalogue::all().map(|knob| knob.name.len()).max().unwrap_or_default();
     for subject in SUBJECTS {
         writeln!(text, "{}", subject.title).expect("writing to a String cannot fail");
         for knob in subject.knobs {
-            writeln!(text, "  {:width$}  {}", knob.name, knob.what).expect("writing to a String cannot fail");
+            let found = probe.note(knob).map_or(String::new(), |found| format!(" [here {}]", found.text()));
+            writeln!(text, "  {:width$}  {}{found}", knob.name, knob.what)
+                .expect("writing to a String cannot fail");
         }
         text.push('\n');
     }
     text
 }
 
-/// All that is known of one knob.
-pub fn one(knob: &Knob) -> String {
+/// All that is known of one knob, and what `probe` found of it.
+pub fn one(knob: &Knob, probe: &Probe) -> String {
     let mut rows = vec![("values", values(knob))];
     rows.extend(knob.default.map(|default| ("default", default.to_owned())));
     rows.push(("where", place(knob)));
@@ -34,6 +37,7 @@ pub fn one(knob: &Knob) -> String {
         knob.removed.map(|gone| format!("gone since Linux {gone}")),
     ];
     rows.extend(present.into_iter().flatten().map(|there| ("there", there)));
+    rows.extend(probe.note(knob).map(|found| ("here", found.text().to_owned())));
     rows.extend((!knob.inert.is_empty()).then(|| ("inert", knob.inert.to_owned())));
     rows.push(("risk", format!("{}: {}.", knob.danger, knob.risk)));
     rows.extend((!knob.coupled.is_empty()).then(|| ("with", knob.coupled.join(", "))));
@@ -47,14 +51,14 @@ pub fn one(knob: &Knob) -> String {
 }
 
 /// All knobs as JSON, with a line end.
-pub fn json() -> String {
-    let rows: Vec<Row> = crate::catalogue::all().map(Row::of).collect();
+pub fn json(probe: &Probe) -> String {
+    let rows: Vec<Row> = crate::catalogue::all().map(|knob| Row::of(knob, probe)).collect();
     serde_json::to_string_pretty(&rows).expect("text is JSON") + "\n"
 }
 
 /// One knob as JSON, with a line end.
-pub fn json_one(knob: &Knob) -> String {
-    serde_json::to_string_pretty(&Row::of(knob)).expect("text is JSON") + "\n"
+pub fn json_one(knob: &Knob, probe: &Probe) -> String {
+    serde_json::to_string_pretty(&Row::of(knob, probe)).expect("text is JSON") + "\n"
 }
 
 /// The page `docs/KNOBS.md`.
@@ -130,12 +134,14 @@ struct Row {
     since: Option<&'static str>,
     removed: Option<&'static str>,
     writable: bool,
+    /// What the kernel says here, where it is something else.
+    found: Option<&'static str>,
     flag: Option<&'static str>,
     source: &'static str,
 }
 
 impl Row {
-    fn of(knob: &Knob) -> Row {
+    fn of(knob: &Knob, probe: &Probe) -> Row {
         let flag = match knob.access {
             Access::Flag(flag) => Some(flag),
             Access::File | Access::Advice => None,
@@ -156,6 +162,7 @@ impl Row {
             since: knob.since,
             removed: knob.removed,
             writable: knob.is_writable(),
+            found: probe.note(knob).map(Found::text),
             flag,
             source: knob.source,
         }
@@ -174,6 +181,7 @@ others. A default is the kernel's own; where none is given it depends on memory,
 mod tests {
     use super::*;
     use crate::catalogue;
+    use crate::probe::Note;
 
     #[test]
     fn the_page_of_the_knobs_is_the_catalogue() {
@@ -183,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_knob_is_explained_with_all_that_its_row_says() {
-        let text = one(catalogue::named("net.ipv4.tcp_tw_recycle").expect("it is there"));
+        let text = one(catalogue::named("net.ipv4.tcp_tw_recycle").expect("it is there"), &Probe::default());
         for part in [
             "gone since Linux 4.12",
             "never worked behind NAT",
@@ -193,7 +201,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let text = one(catalogue::named("net.core.netdev_budget").expect("it is there"));
+        let text = one(catalogue::named("net.core.netdev_budget").expect("it is there"), &Probe::default());
         assert!(text.contains("with     net.core.netdev_budget_usecs"), "{text}");
         assert!(text.contains("values   0 to 2147483647 packets"), "{text}");
         assert!(!text.contains("truth"), "{text}");
@@ -201,12 +209,17 @@ mod tests {
 
     #[test]
     fn the_list_and_the_json_have_every_knob() {
-        let (list, rows) = (list(), serde_json::from_str::<serde_json::Value>(&json()).expect("JSON"));
+        let note = Note { name: "net.core.somaxconn", found: Found::OfHost };
+        let probe = Probe { asked: 1, notes: vec![note], no_namespace: None };
+        let (list, rows) =
+            (list(&probe), serde_json::from_str::<serde_json::Value>(&json(&probe)).expect("JSON"));
+        assert!(list.contains("[here it is the whole host's"), "{list}");
         assert_eq!(rows.as_array().map(Vec::len), Some(catalogue::all().count()));
         for (knob, row) in catalogue::all().zip(rows.as_array().expect("a list")) {
             assert!(list.contains(knob.name), "{}", knob.name);
             assert_eq!(row["name"], knob.name);
             assert_eq!(row["writable"], knob.is_writable());
+            assert_eq!(row["found"].is_string(), knob.name == "net.core.somaxconn");
         }
     }
 }

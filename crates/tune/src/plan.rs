@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::knob::{Access, Knob, Scope};
+use crate::probe::{Found, Probe};
 use crate::profile::{Dropped, Profile, Setting};
 use crate::root::Root;
 use crate::value::Value;
@@ -33,6 +34,8 @@ pub struct Line {
     pub text: Option<String>,
     /// What stands between it and the target.
     pub state: State,
+    /// What this kernel says of the knob, where the catalogue says something else: see [`Plan::mark`].
+    pub found: Option<Found>,
 }
 
 /// What stands between a value and its target.
@@ -40,6 +43,8 @@ pub struct Line {
 pub enum State {
     /// Nothing: it is as it should be.
     Met,
+    /// Nothing: it is more than the profile asks for at least, and is left so.
+    Kept,
     /// It is something else, and can be written.
     Pending,
     /// It is not here, for this reason.
@@ -55,6 +60,11 @@ impl Plan {
         Plan { profile: profile.name, lines, dropped: profile.dropped }
     }
 
+    /// Notes at each line what was found of its knob.
+    pub fn mark(&mut self, probe: &Probe) {
+        self.lines.iter_mut().for_each(|line| line.found = probe.note(line.setting.knob));
+    }
+
     /// The values that are to be written.
     pub fn pending(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.state == State::Pending)
@@ -63,7 +73,7 @@ impl Plan {
     /// As a table for people, one paragraph a value that is not as it should be.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let met = self.lines.iter().filter(|line| line.state == State::Met).count();
+        let met = self.lines.iter().filter(|line| line.is_as_wanted()).count();
         for line in self.lines.iter().filter(|line| line.state != State::Met) {
             text.push_str(&line.paragraph());
         }
@@ -94,9 +104,9 @@ impl Plan {
             writeln!(text, "{}   {}: {why}", line.state_word(), line.name())
                 .expect("writing to a String cannot fail");
         }
-        for line in of(|line| line.state == State::Met) {
-            writeln!(text, "as wanted  {} is {}", line.name(), line.setting.value)
-                .expect("writing to a String cannot fail");
+        for line in of(Line::is_as_wanted) {
+            let now = line.current().expect("it was compared");
+            writeln!(text, "as wanted  {} is {now}", line.name()).expect("writing to a String cannot fail");
         }
         for Dropped { name, why, .. } in &self.dropped {
             writeln!(text, "dropped  {name}: {why}").expect("writing to a String cannot fail");
@@ -128,15 +138,20 @@ impl Line {
     fn state_word(&self) -> &'static str {
         match self.state {
             State::Met => "met",
+            State::Kept => "kept",
             State::Pending => "pending",
             State::Absent(_) => "absent",
             State::Advice(_) => "advice",
         }
     }
 
+    fn is_as_wanted(&self) -> bool {
+        matches!(self.state, State::Met | State::Kept)
+    }
+
     fn why_not(&self) -> Option<&str> {
         match &self.state {
-            State::Met | State::Pending => None,
+            State::Met | State::Kept | State::Pending => None,
             State::Absent(why) | State::Advice(why) => Some(why),
         }
     }
@@ -148,14 +163,20 @@ impl Line {
         let target = &self.setting.value;
         let now = self.current().map_or("-".into(), |value| value.to_string());
         let mut text = match self.why_not() {
+            None if self.state == State::Kept => {
+                format!("{}  {now}{unit} is kept: the profile asks for {target} at least\n", self.name())
+            }
             None => format!("{}  {now} -> {target}{unit}\n", self.name()),
             Some(why) => format!("{}  {target}{unit}: {why}\n", self.name()),
         };
         let default = knob.default.map_or("not the same on every host".into(), str::to_owned);
         let reboot = if knob.scope == Scope::Boot { "needs a reboot" } else { "no reboot" };
+        // What is absent or may not be written says so by its state.
+        let found = self.found.filter(|found| matches!(found, Found::OfHost | Found::OfNamespace));
+        let found = found.map_or(String::new(), |found| format!(", but here {}", found.text()));
         writeln!(
             text,
-            "  kernel default {default}; {}; {reboot}; risk {}: {}",
+            "  kernel default {default}; {}{found}; {reboot}; risk {}: {}",
             knob.scope, knob.danger, self.setting.risk
         )
         .expect("writing to a String cannot fail");
@@ -175,9 +196,11 @@ impl Line {
             reason: self.why_not(),
             current: self.current().map(|value| value.to_string()),
             target: self.setting.value.to_string(),
+            at_least: self.setting.at_least,
             default: knob.default,
             unit: knob.unit,
             scope: knob.scope.to_string(),
+            found: self.found.map(Found::text),
             reboot: knob.scope == Scope::Boot,
             danger: knob.danger.to_string(),
             risk: &self.setting.risk,
@@ -192,8 +215,9 @@ impl Line {
 /// A line for each file that a setting is for.
 fn lines(setting: Setting, root: &Root) -> Vec<Line> {
     let knob = setting.knob;
-    let without =
-        |setting: Setting, state: State| vec![Line { setting, path: String::new(), text: None, state }];
+    let without = |setting: Setting, state: State| {
+        vec![Line { setting, path: String::new(), text: None, state, found: None }]
+    };
     if let Some(release) = knob.removed {
         return without(setting, State::Absent(format!("gone since Linux {release}")));
     }
@@ -228,14 +252,14 @@ fn line(mut setting: Setting, place: &str, root: &Root) -> Line {
     setting.place = (!place.is_empty()).then(|| place.to_owned());
     let (text, state) = match root.read(&path) {
         Ok(text) => {
-            let is_met = Value::read(setting.knob.kind, &text).is_ok_and(|now| now == setting.value);
-            let is_read_only = root.is_read_only(&path).unwrap_or(false);
-            let state = match (is_met, is_read_only) {
-                (true, _) => State::Met,
-                (false, false) => State::Pending,
-                (false, true) => {
+            let now = Value::read(setting.knob.kind, &text).ok();
+            let state = match now {
+                Some(now) if now == setting.value => State::Met,
+                Some(now) if setting.is_exceeded_by(&now) => State::Kept,
+                _ if root.is_read_only(&path).unwrap_or(false) => {
                     State::Absent(format!("nobody may write /{path} here: it is the host's, or a fact"))
                 }
+                _ => State::Pending,
             };
             (Some(text), state)
         }
@@ -245,7 +269,7 @@ fn line(mut setting: Setting, place: &str, root: &Root) -> Line {
         }
         Err(why) => (None, State::Absent(format!("/{path}: {why}"))),
     };
-    Line { setting, path, text, state }
+    Line { setting, path, text, state, found: None }
 }
 
 /// What is for nobody in particular: why it is for none.
@@ -307,9 +331,11 @@ struct ShownLine<'a> {
     reason: Option<&'a str>,
     current: Option<String>,
     target: String,
+    at_least: bool,
     default: Option<&'static str>,
     unit: &'static str,
     scope: String,
+    found: Option<&'static str>,
     reboot: bool,
     danger: String,
     risk: &'a str,
@@ -397,6 +423,31 @@ mod tests {
         let plan = plan(&fake, &["net.core.rmem_max=4194304"]);
         assert_eq!(states(&plan), [("net.core.rmem_max".into(), "absent")]);
         assert!(plan.text().contains("nobody may write"), "{}", plan.text());
+    }
+
+    #[test]
+    fn what_is_wanted_at_least_is_raised_and_never_lowered() {
+        let text = "what = 'x'\n[[set]]\nknob='net.ipv4.tcp_max_orphans'\nvalue=262144\nat_least=true\n\
+                    why='w'\nsource='s'\nevidence=''\n";
+        let state = |now: &str| {
+            let fake = Fake::of(&[("proc/sys/net/ipv4/tcp_max_orphans", now)]);
+            let plan = Plan::of(Profile::read("x", text).expect("a profile"), &fake.root());
+            assert!(plan.json().contains("\"at_least\": true"));
+            (plan.lines[0].state_word(), plan.text(), plan.audit())
+        };
+        assert_eq!(state("65536\n").0, "pending");
+        assert_eq!(state("262144\n").0, "met");
+        let (kept, shown, audit) = state("1048576\n");
+        assert_eq!(kept, "kept");
+        assert!(
+            shown.contains("1048576 connections is kept: the profile asks for 262144 at least"),
+            "{shown}"
+        );
+        assert!(shown.contains("0 to change, 1 as wanted"), "{shown}");
+        assert!(audit.contains("as wanted  net.ipv4.tcp_max_orphans is 1048576"), "{audit}");
+        let vector = text.replace("262144", "'4096 4096 4096'").replace("max_orphans", "rmem");
+        let dropped = Profile::read("x", &vector).expect("a profile").dropped;
+        assert!(dropped[0].why.contains("a single number"), "{dropped:?}");
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! checked by its kind, and the rest is dropped and listed, whatever the format. Its texts are one line each, since they come to a
 //! terminal of root's and into files of sysctl.d. It never says more of its effect than that somebody measured it, and where.
 
+mod export;
 mod import;
 
 pub use import::{sysctl_d, tuned};
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -50,6 +50,8 @@ pub struct Setting {
     pub place: Option<String>,
     /// To what.
     pub value: Value,
+    /// Whether more than that is as good: a host that has more keeps it. Of single numbers only.
+    pub at_least: bool,
     /// Why.
     pub why: String,
     /// Who says so.
@@ -133,9 +135,13 @@ impl Profile {
             profile.dropped.extend(parent.dropped);
         }
         for wish in written.set {
-            let Wish { knob, value, why, source, risk, evidence } = wish;
+            let Wish { knob, value, at_least, why, source, risk, evidence } = wish;
             match Setting::of(&knob, &value.text()) {
+                Ok(setting) if at_least && !matches!(setting.value, Value::Integer(_)) => {
+                    profile.drop(&knob, &value.text(), &"only a single number can be `at_least`");
+                }
                 Ok(setting) => profile.put(Setting {
+                    at_least,
                     why,
                     source,
                     risk: risk.unwrap_or_else(|| setting.knob.risk.into()),
@@ -169,24 +175,6 @@ impl Profile {
     fn drop(&mut self, name: &str, value: &str, why: &dyn std::fmt::Display) {
         self.dropped.push(Dropped { name: shown(name), value: shown(value), why: plain(&why.to_string()) });
     }
-
-    /// As a file of sysctl.d(5): what is no sysctl stays in it as a comment.
-    pub fn export(&self) -> String {
-        let mut text = format!("# {}: {}\n", self.name, self.what);
-        for setting in &self.settings {
-            let Setting { knob, value, why, .. } = setting;
-            if !why.is_empty() {
-                write!(text, "\n# {why}\n").expect("writing to a String cannot fail");
-            }
-            let mark = if knob.path.starts_with("proc/sys/") && knob.is_writable() {
-                ""
-            } else {
-                "# not a sysctl of this kernel: "
-            };
-            writeln!(text, "{mark}{} = {value}", setting.name()).expect("writing to a String cannot fail");
-        }
-        text
-    }
 }
 
 impl Setting {
@@ -204,11 +192,23 @@ impl Setting {
             knob,
             place: place.map(str::to_owned),
             value: knob.parse(value)?,
+            at_least: false,
             why: String::new(),
             source: knob.source.into(),
             risk: knob.risk.into(),
             evidence: Evidence::None,
         })
+    }
+
+    /// Whether `now` is as it is wanted.
+    pub fn is_met_by(&self, now: &Value) -> bool {
+        *now == self.value || self.is_exceeded_by(now)
+    }
+
+    /// Whether `now` is more than is wanted, and that is as good.
+    pub fn is_exceeded_by(&self, now: &Value) -> bool {
+        let (Value::Integer(now), Value::Integer(least)) = (now, &self.value) else { return false };
+        self.at_least && now > least
     }
 
     /// As it is written in a profile: the knob, and its place if it has one.
@@ -256,6 +256,8 @@ struct Written {
 struct Wish {
     knob: String,
     value: Scalar,
+    #[serde(default)]
+    at_least: bool,
     why: String,
     source: String,
     risk: Option<String>,
@@ -362,7 +364,7 @@ mod tests {
             assert!(dropped.why.contains("no knob of the catalogue"), "{dropped:?}");
             let [setting] = &profile.settings[..] else { panic!("{:?}", profile.settings) };
             assert_eq!(setting.name(), "net.core.somaxconn");
-            assert!(!profile.export().contains("core_pattern"));
+            assert!(!profile.sysctl_d().contains("core_pattern"));
         }
     }
 
@@ -384,7 +386,7 @@ mod tests {
         fs::write(&path, "net.core.somaxconn = 512\n").expect("a file of our own");
         let found = Profile::find(path.to_str().expect("text"));
         fs::remove_file(&path).expect("our own file");
-        let text = found.expect("a file of sysctl.d").export();
+        let text = found.expect("a file of sysctl.d").sysctl_d();
         assert!(!text.lines().any(|line| line.starts_with("kernel")), "{text}");
     }
 
@@ -464,18 +466,5 @@ mod tests {
         check("net.core.somaxconn=many", "expected 0 to", "explain net.core.somaxconn");
         let typed = Profile::typed(&["net/core/somaxconn=9".into()]).expect("slashes");
         assert_eq!(typed.settings[0].name(), "net.core.somaxconn");
-    }
-
-    #[test]
-    fn an_exported_profile_is_imported_as_itself() {
-        let profile = Profile::find("edge").expect("it is there");
-        let again = sysctl_d("again", &profile.export());
-        let pairs = |profile: &Profile| -> Vec<_> {
-            let sysctls =
-                profile.settings.iter().filter(|setting| setting.knob.path.starts_with("proc/sys/"));
-            sysctls.map(|setting| (setting.name(), setting.value.clone())).collect()
-        };
-        assert_eq!(pairs(&again), pairs(&profile));
-        assert!(!pairs(&again).is_empty());
     }
 }

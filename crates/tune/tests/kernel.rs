@@ -90,6 +90,31 @@ fn the_kernel_shows_tabs_where_spaces_were_written_and_that_is_the_same() {
 }
 
 #[test]
+fn what_waits_for_its_coupled_setting_is_written_after_it_and_both_come_back() {
+    within(|host, root| {
+        let paths = ["proc/sys/net/ipv4/ip_local_port_range", "proc/sys/net/ipv4/ip_unprivileged_port_start"];
+        let read = || paths.map(|path| root.read(path).expect("every kernel has it"));
+        let before = read();
+        let (range, bound) = (
+            change("net.ipv4.ip_local_port_range", "500 65000"),
+            change("net.ipv4.ip_unprivileged_port_start", "80"),
+        );
+        for changes in [[range.clone(), bound.clone()], [bound, range.clone()]] {
+            let outcome = apply(host, &changes);
+            assert_eq!(outcome.end, End::Confirmed, "{outcome:?}");
+            assert_eq!(read(), ["500\t65000\n", "80\n"]);
+            let outcome = revert_last(host, &mut |_| {}).expect("it was confirmed");
+            assert!(outcome.is_clean(), "{outcome:?}");
+            assert_eq!(read(), before);
+        }
+        // Alone it waits for nothing.
+        let outcome = apply(host, &[range]);
+        assert!(outcome.end == End::TakenBack && outcome.why.contains("was refused"), "{outcome:?}");
+        assert_eq!(read(), before);
+    });
+}
+
+#[test]
 fn a_mask_that_is_refused_and_changed_all_the_same_is_taken_back() {
     within(|host, root| {
         let path = "proc/sys/net/core/rps_default_mask";

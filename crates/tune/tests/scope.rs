@@ -2,32 +2,20 @@
 
 #![expect(clippy::print_stderr, reason = "what is skipped is told")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
-
-use tune::catalogue;
-use tune::knob::Scope;
-
-/// The files of `/proc/sys/net` that a new namespace has and lets its root write; none where this user may make no namespace.
-fn in_a_namespace() -> Option<BTreeSet<String>> {
-    let find = ["--net", "find", "/proc/sys/net", "-type", "f", "-perm", "-u=w"];
-    let told = Command::new("unshare").args(find).output().ok().filter(|told| told.status.success())?;
-    Some(String::from_utf8_lossy(&told.stdout).lines().map(str::to_owned).collect())
-}
+use tune::probe::{Found, Note, Probe};
+use tune::{Root, catalogue};
 
 #[test]
 fn a_sysctl_of_a_namespace_is_there_in_a_new_one_and_one_of_the_host_is_not() {
-    let Some(own) = in_a_namespace() else {
-        return eprintln!("skipped: this user may make no network namespace (unshare --net)");
-    };
-    let here = catalogue::all().filter(|knob| knob.path.starts_with("proc/sys/net/"));
-    let here: Vec<_> = here.filter(|knob| Path::new(&format!("/{}", knob.path)).exists()).collect();
-    assert!(here.len() > 30, "{} of the catalogue's are here", here.len());
-    for knob in here {
-        let is_own = own.contains(&format!("/{}", knob.path));
-        assert_eq!(is_own, knob.scope == Scope::Netns, "{} is {}", knob.name, knob.scope);
+    let probe = Probe::of(&Root::host().expect("there is a /"), catalogue::all());
+    if let Some(why) = probe.no_namespace {
+        return eprintln!("skipped: {why}");
     }
+    assert!(probe.asked - probe.absent() > 50, "{} of {} are not here", probe.absent(), probe.asked);
+    // What a container may not write is no word against the catalogue.
+    let is_scope = |note: &&Note| note.found != Found::ReadOnly;
+    let against: Vec<&Note> = probe.against().filter(is_scope).collect();
+    assert_eq!(against, Vec::<&Note>::new());
 }
 
 #[test]

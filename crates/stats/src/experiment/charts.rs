@@ -35,7 +35,7 @@ pub(super) fn of(experiment: &Experiment) -> Vec<Picture> {
 pub(super) fn knobs(proof: &Proof) -> Picture {
     let tried = proof.knobs.iter().filter(|knob| knob.effect_pct.is_some());
     let rows = tried.map(|knob| {
-        row(last_word(&knob.name), Ink::Colour(0), knob.effect_pct, knob.ci95_pct, knob.verdict.name())
+        row(&last_word(&knob.name), Ink::Colour(0), knob.effect_pct, knob.ci95_pct, knob.verdict.name())
     });
     let whole = &proof.whole;
     let last =
@@ -44,9 +44,10 @@ pub(super) fn knobs(proof: &Proof) -> Picture {
     Picture::Rows(forest(&title, whole.margin_pct, rows.chain([last]).collect()))
 }
 
-/// Of a name, what tells it from its neighbours: `somaxconn`.
-fn last_word(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
+/// Of a name, what tells it from its neighbours: `somaxconn`; of a pair, of both.
+fn last_word(name: &str) -> String {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
+    name.split(" + ").map(last).collect::<Vec<_>>().join(" + ")
 }
 
 fn effects(experiment: &Experiment) -> Vec<Row> {

@@ -107,10 +107,10 @@ fn effects(out: &mut String, experiment: &Experiment) {
     let mut row = |name: &str, effect, ends, p: Option<f64>, blocks: u64| {
         let p = p.map_or("-".to_owned(), |p| format!("{p:.2e}"));
         let (effect, ends) = (percent(effect), interval(ends));
-        let name = escape(name);
+        let name = pieces(name);
         let _ = writeln!(
             out,
-            "<tr><th>{name}</th><td>{effect}</td><td>{ends}</td><td>{p}</td><td>{blocks}</td></tr>"
+            "<tr><th class=\"name\">{name}</th><td>{effect}</td><td class=\"span\">{ends}</td><td>{p}</td><td>{blocks}</td></tr>"
         );
     };
     let (metric, aa) = (&experiment.metric, &experiment.aa);
@@ -134,7 +134,7 @@ fn effects(out: &mut String, experiment: &Experiment) {
 
 fn knobs(out: &mut String, proof: &Proof) {
     out.push_str(
-        "<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th>knob</th><th>value</th><th>verdict</th><th>effect</th><th>interval</th><th>p (Holm)</th></tr></thead>\n<tbody>\n",
+        "<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th>knob</th><th>value</th><th class=\"say\">verdict</th><th>effect</th><th>interval</th><th>p (Holm)</th></tr></thead>\n<tbody>\n",
     );
     for knob in &proof.knobs {
         let p = knob.p_holm.map_or("-".to_owned(), |p| format!("{p:.3}"));
@@ -144,8 +144,8 @@ fn knobs(out: &mut String, proof: &Proof) {
         };
         let _ = writeln!(
             out,
-            "<tr><th class=\"words\">{}</th><td>{}</td><td class=\"words\">{}{why}</td><td>{}</td><td>{}</td><td>{p}</td></tr>",
-            escape(&knob.name),
+            "<tr><th class=\"name\">{}</th><td>{}</td><td class=\"say\">{}{why}</td><td>{}</td><td class=\"span\">{}</td><td>{p}</td></tr>",
+            pieces(&knob.name),
             escape(&knob.value),
             knob.verdict.name(),
             percent(knob.effect_pct),
@@ -155,11 +155,16 @@ fn knobs(out: &mut String, proof: &Proof) {
     let whole = &proof.whole;
     let _ = writeln!(
         out,
-        "<tr><th>the whole profile</th><td></td><td class=\"words\">{}</td><td>{}</td><td>{}</td><td></td></tr>\n</tbody></table></div>",
+        "<tr><th>the whole profile</th><td></td><td class=\"say\">{}</td><td>{}</td><td class=\"span\">{}</td><td></td></tr>\n</tbody></table></div>",
         whole.verdict.name(),
         percent(whole.effect_pct),
         interval(whole.ci95_pct)
     );
+}
+
+/// A name that may go on in the next line after each of its words: on a telephone it is wider than its column.
+fn pieces(name: &str) -> String {
+    escape(name).replace('.', ".<wbr>").replace('_', "_<wbr>")
 }
 
 /// Arms, every run, and where it was; folded.

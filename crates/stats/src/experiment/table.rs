@@ -64,6 +64,14 @@ pub fn proof_text(proof: &Proof) -> String {
     let longest = proof.knobs.iter().map(|knob| knob.name.len() + knob.value.len() + 3).max().unwrap_or(0);
     let names = longest.clamp(20, 48);
     let row = |out: &mut String, name: &str, verdict: &str, effect: Option<f64>, ends: Option<[f64; 2]>| {
+        // Some that were tried together have a long name: its figures stand below it.
+        let name = match name.len() > names {
+            true => {
+                wrapped(out, "", name);
+                ""
+            }
+            false => name,
+        };
         let line = format!("{name:<names$}  {verdict:<18} {:>9}  {}", percent(effect), interval(ends));
         let _ = writeln!(out, "{}", line.trim_end());
     };
@@ -86,11 +94,31 @@ pub fn proof_text(proof: &Proof) -> String {
 }
 
 pub(super) fn percent(value: Option<f64>) -> String {
-    // What rounds to 0 has no sign.
-    let unsigned = |value: f64| if value.abs() < 0.005 { 0.0 } else { value };
-    value.map_or("-".to_owned(), |value| format!("{:+.2} %", unsigned(value)))
+    value.map_or("-".to_owned(), |value| format!("{} %", signed(value)))
 }
 
 pub(super) fn interval(ends: Option<[f64; 2]>) -> String {
-    ends.map_or(String::new(), |[low, high]| format!("{low:+.2} to {high:+.2}"))
+    ends.map_or(String::new(), |[low, high]| format!("{} to {}", signed(low), signed(high)))
+}
+
+/// With its sign; what rounds to 0 has that of 0. Of some hundred, hundredths are nothing.
+fn signed(value: f64) -> String {
+    match value.abs() {
+        size if size < 0.005 => "+0.00".to_owned(),
+        size if size < 100.0 => format!("{value:+.2}"),
+        _ => format!("{value:+.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_has_its_sign_and_no_more_digits_than_say_something() {
+        let shown = [-0.001, 0.001, 1.234, -99.99, 3630.75].map(|value| percent(Some(value)));
+        assert_eq!(shown, ["+0.00 %", "+0.00 %", "+1.23 %", "-99.99 %", "+3631 %"]);
+        assert_eq!(interval(Some([-12.0, 2984.05])), "-12.00 to +2984");
+        assert_eq!((percent(None), interval(None)), ("-".to_owned(), String::new()));
+    }
 }

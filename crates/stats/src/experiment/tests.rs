@@ -217,6 +217,9 @@ fn holm_is_that_of_the_book_and_never_less_than_a_smaller_p() {
     assert_eq!((holm(&[0.9, 0.8]), holm(&[])), (vec![1.0, 1.0], Vec::new()));
 }
 
+/// Two that were tried together.
+const PAIR: &str = "net.ipv4.ip_unprivileged_port_start + net.ipv4.ip_local_port_range";
+
 fn proof() -> Proof {
     let knob = |name: &str, center: f64, family: u64| Tried {
         name: name.to_owned(),
@@ -229,7 +232,7 @@ fn proof() -> Proof {
         came: Err("it is of the whole host".to_owned()),
     };
     let whole = made(declared(), &about(1.2, 0.02, 12), Ended::Decided);
-    Proof::of("classic", whole, vec![knob("up", 1.1, 3), knob("down", 0.9, 3), absent, knob("none", 1.0, 3)])
+    Proof::of("classic", whole, vec![knob("up", 1.1, 3), knob("down", 0.9, 3), absent, knob(PAIR, 1.0, 3)])
 }
 
 #[test]
@@ -269,6 +272,9 @@ fn a_page_needs_nothing_but_itself_and_nothing_escapes_from_a_result() {
     }
     assert!(one.contains("&lt;script&gt;") && one.contains("every run in its order"));
     assert!(all.contains("not testable here") && all.contains("it is of the whole host"));
+    // A telephone is narrower than a name of the kernel's.
+    assert!(all.contains("vm.<wbr>swappiness"));
+    assert!(all.contains("ip_unprivileged_port_start + ip_local_port_range: equivalent"));
     assert_eq!(one, page(&experiment));
 }
 
@@ -280,6 +286,7 @@ fn the_text_fits_a_terminal_and_says_verdict_interval_and_hash() {
     assert!(told.contains(&experiment.declaration_sha256) && told.contains("exploratory"));
     let all = proof_text(&proof());
     assert!(all.contains("vm.swappiness = 1") && all.contains("helps") && all.contains("the whole profile"));
+    assert!(all.contains(&format!("{PAIR} = 1\n  ")), "its figures stand below it: {all}");
     assert!(told.lines().chain(all.lines()).all(|line| line.is_ascii() && line.len() <= 100), "{told}{all}");
 }
 

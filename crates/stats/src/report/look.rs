@@ -29,6 +29,9 @@ tbody th{font-weight:600}
 th.narrow{white-space:normal;min-width:92px;vertical-align:bottom}
 td small{display:block;color:var(--soft)}
 td.words,th.words{text-align:left;white-space:normal;overflow-wrap:anywhere}
+th.name{white-space:normal}
+td.say,th.say{text-align:left}
+td.say small{white-space:normal;min-width:12em}
 .groups{display:flex;flex-wrap:wrap;gap:0 44px}
 .big{display:flex;flex-wrap:wrap;gap:8px 28px;margin:10px 0}
 .big div{min-width:104px}
@@ -45,7 +48,9 @@ code{font:13px ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}
 dt{font-weight:600}
 dd{margin:0 0 .5em 0}
 @media (max-width:480px){main{padding:10px}th,td{padding:4px 5px}body{font-size:14px}\
-.figures{width:100%}.figures th,.figures small{white-space:normal}}
+.figures{width:100%;font-size:13px}.figures th,.figures td{padding:4px 3px}\
+.figures th,.figures td.say,.figures td.span,.figures small{white-space:normal}\
+.figures td.say small{min-width:0}}
 @media print{main{max-width:none;padding:0}figure,.verdict,tr{break-inside:avoid}.wide{overflow:visible}table{font-size:11px}\
 details:not([open])::details-content{content-visibility:visible;height:auto}}
 ";

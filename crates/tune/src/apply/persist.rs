@@ -21,6 +21,8 @@ pub struct Persisted {
     pub kept: Vec<String>,
     /// The settings that are no sysctls.
     pub left_out: Vec<String>,
+    /// The settings that were not asked to be kept: the host has more than the profile wants at least.
+    pub exceeded: Vec<String>,
     /// Settings that another file sets to another value, and wins.
     pub overruled: Vec<Overruled>,
     /// Files that would be read at boot and were not looked into: links, and what is no text.
@@ -55,6 +57,7 @@ pub fn persist(root: &Root, profile: &str, changes: &[Change]) -> io::Result<Per
         path: format!("etc/sysctl.d/{name}"),
         kept: kept.iter().map(|change| change.setting.name()).collect(),
         left_out: left_out.iter().map(|change| change.setting.name()).collect(),
+        exceeded: Vec::new(),
         overruled: Vec::new(),
         unread: Vec::new(),
     };

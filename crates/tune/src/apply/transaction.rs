@@ -128,6 +128,8 @@ struct Run<'a> {
 enum Stop {
     /// Something went wrong.
     Failed(String),
+    /// The kernel refused a write.
+    Refused(String),
     /// The dead-man has ended it, or is gone.
     Over(Option<Outcome>),
 }
@@ -136,7 +138,7 @@ impl Run<'_> {
     fn run(mut self, mut dead_man: DeadMan, request: Request<'_>, tell: &mut dyn FnMut(Step<'_>)) -> Outcome {
         let (ended, why) = match self.write(&mut dead_man, request, tell) {
             Ok(()) => (dead_man.wait(), GONE.into()),
-            Err(Stop::Failed(why)) => (dead_man.take_back(&why), why),
+            Err(Stop::Failed(why) | Stop::Refused(why)) => (dead_man.take_back(&why), why),
             Err(Stop::Over(ended)) => {
                 // Our last write and its end may have crossed: what it did is done once more when it is gone.
                 dead_man.wait();
@@ -152,9 +154,17 @@ impl Run<'_> {
         request: Request<'_>,
         tell: &mut dyn FnMut(Step<'_>),
     ) -> Result<(), Stop> {
-        for change in request.changes {
-            self.write_one(dead_man, change, tell)?;
+        let mut later: Vec<&Change> = Vec::new();
+        for (at, change) in request.changes.iter().enumerate() {
+            match self.write_one(dead_man, change, tell) {
+                // A range of ports is refused until the bound is lower that it would cross, whichever stands first in a profile.
+                Err(Stop::Refused(_)) if self.awaits(change, &request.changes[at + 1..]) => {
+                    later.push(change)
+                }
+                other => other?,
+            }
         }
+        later.into_iter().try_for_each(|change| self.write_one(dead_man, change, tell))?;
         // Once more: a later one may have changed an earlier one that it is coupled with.
         for Change { setting, target } in request.changes {
             self.reads(setting, &target.to_string())?;
@@ -193,8 +203,14 @@ impl Run<'_> {
         records.push(Record::Wrote);
         self.note(dead_man, &records)?;
         tell(Step::ReadBack(&name));
-        written.map_err(|error| Stop::Failed(format!("{name}={text} was refused: {error}")))?;
+        written.map_err(|error| Stop::Refused(format!("{name}={text} was refused: {error}")))?;
         self.reads(setting, &text)
+    }
+
+    /// Whether something that `change` is coupled with is still to be written.
+    fn awaits(&self, change: &Change, rest: &[Change]) -> bool {
+        let is_to_come = |coupled: Setting| rest.iter().any(|other| other.setting.name() == coupled.name());
+        change.setting.coupled(self.host.knobs).any(is_to_come)
     }
 
     fn reads(&self, setting: &Setting, text: &str) -> Result<(), Stop> {

@@ -65,6 +65,7 @@ pub(super) const KNOBS: &[Knob] = &[
         inert: "In guests, and under load.",
         risk: "Power and heat, less turbo",
         danger: Danger::Medium,
+        truth: "intel_idle.max_cstate=0 is not the shallowest: it switches intel_idle off, and acpi_idle comes in its place with states of its own.",
         ..BOOT
     },
     Knob {
@@ -79,9 +80,11 @@ pub(super) const KNOBS: &[Knob] = &[
         name: "boot.audit",
         kind: Kind::SWITCH,
         what: "Whether the audit subsystem is there: with it each system call of an audited task goes a longer way",
-        inert: "While no rule is loaded (`auditctl -l`).",
+        inert: "While nobody has switched it on, which auditd does, and for tasks that a rule leaves out (`auditctl -a never,task`).",
         risk: "0: nothing is recorded, where somebody may be obliged to",
         danger: Danger::High,
+        truth: "No rule is not no cost: a task that began while audit was on goes the longer way all the same.",
+        source: "Documentation/admin-guide/kernel-parameters.txt; audit_alloc() in kernel/auditsc.c",
         ..BOOT
     },
 ];

@@ -27,14 +27,16 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "fs.nr_open",
         path: "proc/sys/fs/nr_open",
-        kind: Kind::Integer { min: 64, max: i32::MAX as i64 },
+        // A word of the kernel's table of descriptors at least, and whole words only (sysctl_nr_open_min and _max, fs/file.c).
+        kind: Kind::Integer { min: 64, max: i32::MAX as i64 & -64 },
         unit: "files",
         default: Some("1048576"),
         what: "The most that RLIMIT_NOFILE of a process may be raised to",
         inert: "While RLIMIT_NOFILE is below it, as `ulimit -Hn` says.",
         risk: "A process may hold that much kernel memory",
         danger: Danger::Medium,
-        truth: "A million connections need RLIMIT_NOFILE as well, and of a ring's direct descriptors each ring may have as many.",
+        truth: "A million connections need RLIMIT_NOFILE as well, and of a ring's direct descriptors each ring may have as many, up to 1,048,576.",
+        source: "Documentation/admin-guide/sysctl/fs.rst; fs/file.c; io_uring/rsrc.c",
         ..FS
     },
     Knob {
@@ -200,6 +202,7 @@ pub(super) const KNOBS: &[Knob] = &[
         inert: "Without realtime threads.",
         risk: "-1: a realtime thread that spins locks the host up",
         danger: Danger::High,
+        truth: "More than kernel.sched_rt_period_us, which is 1000000 unless somebody changed it, is refused.",
         source: "Documentation/scheduler/sched-rt-group.rst",
         ..KERNEL
     },
@@ -213,7 +216,7 @@ pub(super) const KNOBS: &[Knob] = &[
         inert: "Where no rule of netfilter asks for connection tracking.",
         risk: "Some 300 bytes for each. Too few drops new connections",
         danger: Danger::Medium,
-        truth: "Cheaper than a large table is none: rules without state (notrack) for the server's port.",
+        truth: "Cheaper than a large table is none: rules without state (notrack) for the server's port. The default is nf_conntrack_buckets, and each connection stands in the table twice, once for each way.",
         ..CONNTRACK
     },
     Knob {

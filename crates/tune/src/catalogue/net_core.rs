@@ -116,10 +116,13 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "net.core.netdev_budget_usecs",
         path: "proc/sys/net/core/netdev_budget_usecs",
-        kind: Kind::COUNT,
+        // The kernel takes 0 too (net/core/sysctl_net_core.c), and then each softirq ends after its first device.
+        kind: Kind::Integer { min: 1, max: i32::MAX as i64 },
         unit: "us",
         what: "Time that one softirq takes for packets before it gives the CPU back",
         inert: "While the third column of /proc/net/softnet_stat does not grow.",
+        truth: "It is counted in ticks of the kernel (CONFIG_HZ: 1 to 10 ms), rounded up. The default is two of them.",
+        source: "Documentation/admin-guide/sysctl/net.rst; net_rx_action() in net/core/dev.c",
         risk: "Programs on that CPU wait longer",
         coupled: &["net.core.netdev_budget"],
         since: Some("4.12"),

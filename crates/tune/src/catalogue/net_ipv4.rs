@@ -466,7 +466,23 @@ pub(super) const KNOBS: &[Knob] = &[
         inert: "For what is accepted: a server needs one port for any number of clients.",
         risk: "A service whose port lies inside may find it taken",
         danger: Danger::Medium,
-        truth: "It bounds outgoing connections to one address and port, 28,232 of them, not a server's clients.",
+        truth: "It bounds outgoing connections to one address and port, 28,232 of them, not a server's clients. A first port below net.ipv4.ip_unprivileged_port_start is refused.",
+        coupled: &["net.ipv4.ip_unprivileged_port_start"],
+        ..TCP
+    },
+    Knob {
+        name: "net.ipv4.ip_unprivileged_port_start",
+        path: "proc/sys/net/ipv4/ip_unprivileged_port_start",
+        kind: Kind::Integer { min: 0, max: 65_535 },
+        unit: "ports",
+        default: Some("1024"),
+        what: "The first port that bind() gives to programs without CAP_NET_BIND_SERVICE",
+        inert: "For ports of 1024 and more, and for root.",
+        risk: "Any user may take the place of a service that is down",
+        danger: Danger::Medium,
+        truth: "More than the first port of net.ipv4.ip_local_port_range is refused: of the two, the one that makes room is written first.",
+        coupled: &["net.ipv4.ip_local_port_range"],
+        since: Some("4.11"),
         ..TCP
     },
     Knob {

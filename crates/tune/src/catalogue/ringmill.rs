@@ -86,12 +86,12 @@ pub(super) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "ringmill.accept",
-        kind: Kind::Enum(&["reuseport", "cbpf"]),
+        kind: Kind::Enum(&["reuseport", "cbpf", "hand-off"]),
         default: Some("reuseport"),
         access: Access::Flag("--accept"),
-        what: "Which shard gets a connection: by a hash of its addresses, or that of the core on which its handshake came in",
+        what: "Which shard gets a connection: by a hash of its addresses, that of the core on which its handshake came in, or each in its turn",
         inert: "With one shard.",
-        risk: "cbpf: where all packets come on one core, one shard gets all connections; on loopback that is the client's core",
+        risk: "cbpf: where all packets come on one core, one shard gets all connections; on loopback that is the client's core. hand-off: one shard accepts for all",
         ..FLAG
     },
     Knob {

@@ -31,15 +31,22 @@ pub(super) fn examine(look: &Look, report: &mut Report) {
 }
 
 fn of_host(look: &Look, report: &mut Report, &(name, what, cure): &(&'static str, &str, &str)) {
-    let path = format!("proc/sys/{}", name.replacen('.', "/", 1));
-    // The kernel shows it without a sign, and on some hosts it is more than an i64 holds.
-    match look.line(&path).and_then(|line| line.parse::<u64>().ok()) {
-        None => report.unknown(name, format!("/{path} cannot be read")),
+    match of_kernel(look, name) {
+        None => report.unknown(name, format!("/{} cannot be read", path(name))),
         Some(files) if files < FILES => {
             report.find(Cost::Slight, name, told(what, format!("{name} is {files}"), cure));
         }
         Some(files) => report.fine(name, files.to_string()),
     }
+}
+
+/// The kernel shows it without a sign, and on some hosts it is more than an i64 holds.
+fn of_kernel(look: &Look, name: &str) -> Option<u64> {
+    look.line(&path(name))?.parse().ok()
+}
+
+fn path(name: &str) -> String {
+    format!("proc/sys/{}", name.replacen('.', "/", 1))
 }
 
 fn of_process(look: &Look, report: &mut Report) {
@@ -50,7 +57,14 @@ fn of_process(look: &Look, report: &mut Report) {
     match hard(&limits, "Max open files") {
         Some(files) if files < CONNECTIONS => {
             let what = format!("{name} may have few connections: each is an open file");
-            let cure = format!("`ulimit -Hn {CONNECTIONS}` before it starts, or LimitNOFILE of its unit");
+            let raise = format!("`ulimit -Hn {CONNECTIONS}` before it starts, or LimitNOFILE of its unit");
+            // The kernel refuses a limit beyond it, and the server would not start.
+            let cure = match of_kernel(look, "fs.nr_open").filter(|most| *most < CONNECTIONS) {
+                Some(most) => {
+                    format!("a larger fs.nr_open first, which is {most} and bounds it, then {raise}")
+                }
+                None => raise,
+            };
             report.find(
                 Cost::Slight,
                 "open files",
@@ -58,6 +72,15 @@ fn of_process(look: &Look, report: &mut Report) {
             );
         }
         files => report.fine("open files", bound(files)),
+    }
+    let all = of_kernel(look, "fs.file-max");
+    if let (Some(own), Some(all)) = (hard(&limits, "Max open files"), all)
+        && own > all
+    {
+        let what = format!("{name} may have more open files than all processes together");
+        let evidence = format!("hard limit {own} (/{process}/limits), fs.file-max {all}");
+        let cure = "a larger fs.file-max: accept(2) fails with ENFILE before its own limit is reached";
+        report.find(Cost::Slight, "open files", told(what, evidence, cure));
     }
     let status = look.read(&format!("{process}/status")).unwrap_or_default();
     match hard(&limits, "Max locked memory") {
@@ -109,6 +132,30 @@ mod tests {
         let free = "Max open files 1024 1048576 files\nMax locked memory unlimited unlimited bytes\n";
         check(examine, &[("proc/self/limits", free)], "fine: no limit");
         check(examine, &[], "unknown: cannot be read");
+    }
+
+    #[test]
+    fn the_limit_of_a_process_is_held_against_those_of_the_host() {
+        let limits = (
+            "proc/self/limits",
+            "Max open files 1024 20000 files\nMax locked memory unlimited unlimited b\n",
+        );
+        let host = |nr_open: &'static str, file_max: &'static str| {
+            [limits, ("proc/sys/fs/nr_open", nr_open), ("proc/sys/fs/file-max", file_max)]
+        };
+        let cures = |files: &[(&str, &str)]| {
+            let mut report = crate::doctor::Report::default();
+            examine(&crate::fake::Fake::of(files).look(), &mut report);
+            report.findings.iter().map(|finding| finding.cure.clone()).collect::<Vec<_>>().join("\n")
+        };
+        check(
+            examine,
+            &host("1048576\n", "10000\n"),
+            "slight: hard limit 20000 (/proc/self/limits), fs.file-max 10000",
+        );
+        assert!(!cures(&host("1048576\n", "2000000\n")).contains("ENFILE"));
+        assert!(cures(&host("50000\n", "2000000\n")).contains("a larger fs.nr_open first, which is 50000"));
+        assert!(!cures(&host("1048576\n", "2000000\n")).contains("fs.nr_open first"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod audit;
 mod clock;
 mod drops;
+mod knobs;
 mod limits;
 mod listen;
 mod memory;
@@ -91,6 +92,7 @@ const SUBJECTS: &[Subject] = &[
     listen::examine,
     limits::examine,
     memory::examine,
+    knobs::examine,
 ];
 
 impl Report {
@@ -183,6 +185,16 @@ fn server(look: &Look) -> (String, &'static str) {
     }
 }
 
+/// Whether a part of the kernel is there, so that a question to it loads nothing: as a module that is loaded, built in, or because no
+/// module ever was loaded here. A container sees the modules of its host, which would be loaded there.
+fn has_module(look: &Look, name: &str) -> bool {
+    let modules = look.read("proc/modules").unwrap_or_default();
+    let is_loaded = modules.lines().any(|line| line.split_whitespace().next() == Some(name));
+    let release = look.line("proc/sys/kernel/osrelease").unwrap_or_default();
+    let built_in = look.read(&format!("lib/modules/{release}/modules.builtin")).unwrap_or_default();
+    is_loaded || modules.is_empty() || built_in.lines().any(|line| line.ends_with(&format!("/{name}.ko")))
+}
+
 /// The value of a line `NAME:<space>VALUE`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
@@ -233,6 +245,20 @@ pub(crate) mod tests {
         assert!(text.starts_with("1. drops (failing): "), "{text}");
         let told: serde_json::Value = serde_json::from_str(&report.json()).expect("JSON");
         assert_eq!(told["findings"][0]["cost"], "failing");
+    }
+
+    #[test]
+    fn a_question_that_would_load_a_module_is_known_before_it_is_asked() {
+        let release = ("proc/sys/kernel/osrelease", "6.1.0-x\n");
+        let files = [release, ("lib/modules/6.1.0-x/modules.builtin", "kernel/net/ipv4/tcp_diag.ko\n")];
+        let fake = Fake::of(&files);
+        fake.put("proc/modules", "nf_tables 311296 0 - Live 0x0\n");
+        let has = |name: &str| has_module(&fake.look(), name);
+        assert_eq!(
+            [has("nf_tables"), has("tcp_diag"), has("udp_diag"), has("diag")],
+            [true, true, false, false]
+        );
+        assert!(has_module(&Fake::of(&[release]).look(), "udp_diag"), "there is none to load");
     }
 
     #[test]

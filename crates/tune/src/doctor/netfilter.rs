@@ -1,8 +1,13 @@
 //! Packet filter and connection tracking: work for each packet, before any socket sees it.
 //!
-//! Which rules there are only netlink tells, and only root; what can be read is whether tables are there and connections tracked.
+//! How many rules nftables has only netlink tells, and only root; what else can be read is whether tables are there and connections
+//! tracked. A kernel without nf_tables is not asked: the question would load it.
 
-use super::{Cost, Report, told};
+use std::io;
+
+use linux::netlink;
+
+use super::{Cost, Report, has_module, told};
 use crate::look::Look;
 
 const SUBJECT: &str = "netfilter";
@@ -11,7 +16,8 @@ const IP6_TABLES: &str = "proc/net/ip6_tables_names";
 
 pub(super) fn examine(look: &Look, report: &mut Report) {
     tracked(look, report);
-    tables(look, report);
+    let rules = (look.is_host() && has_module(look, "nf_tables")).then(netlink::nftables_rules);
+    tables(look, rules, report);
 }
 
 fn tracked(look: &Look, report: &mut Report) {
@@ -46,7 +52,8 @@ fn dropped(table: &str) -> u64 {
     lines.flat_map(|line| columns.iter().flatten().filter_map(move |column| value(line, *column))).sum()
 }
 
-fn tables(look: &Look, report: &mut Report) {
+/// `rules` is what the kernel said of nftables, if it was asked.
+fn tables(look: &Look, rules: Option<io::Result<usize>>, report: &mut Report) {
     let mut found = Vec::new();
     // Root's alone to read: who may not has seen nothing, which is not the same as seeing none.
     let is_hidden = look.has(IP_TABLES) && look.read(IP_TABLES).is_err();
@@ -58,13 +65,24 @@ fn tables(look: &Look, report: &mut Report) {
     }
     let modules = look.read("proc/modules").ok();
     let nft = modules.as_deref().and_then(|modules| uses(modules, "nf_tables")).filter(|uses| *uses > 0);
-    found.extend(nft.map(|uses| format!("module nf_tables has {uses} users")));
+    let is_told = matches!(rules, Some(Ok(_)));
+    match rules {
+        Some(Ok(0)) => {}
+        Some(Ok(rules)) => found.push(format!("nftables has {rules} rules (NFT_MSG_GETRULE)")),
+        // Without the kernel's word a module with users is one that has tables.
+        Some(Err(_)) | None => found.extend(nft.map(|uses| format!("module nf_tables has {uses} users"))),
+    }
     if !found.is_empty() {
         let what = "each packet passes the tables of a packet filter";
         let cure = "`nft list ruleset` or `iptables-save`; where they are empty, unload them. Accept the server's ports early, without state";
         report.find(Cost::Heavy, SUBJECT, told(what, found.join("; "), cure));
     } else if is_hidden {
-        report.unknown(SUBJECT, format!("/{IP_TABLES} is for root to read"));
+        report.unknown(
+            SUBJECT,
+            format!("/{IP_TABLES} is for root to read; `nft list ruleset` says to root what there is"),
+        );
+    } else if is_told {
+        report.fine(SUBJECT, "no table of iptables, and no rule of nftables (NFT_MSG_GETRULE)");
     } else if modules.is_some() {
         report.fine(SUBJECT, "no table of iptables, and nf_tables is not in use");
     } else {
@@ -80,8 +98,9 @@ fn uses(modules: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::examine;
+    use super::*;
     use crate::doctor::tests::check;
+    use crate::fake::Fake;
 
     const COUNT: &str = "proc/sys/net/netfilter/nf_conntrack_count";
     const MAX: &str = "proc/sys/net/netfilter/nf_conntrack_max";
@@ -98,6 +117,22 @@ mod tests {
             "failing: 12 dropped",
         );
         check(examine, &[], "fine: no nf_conntrack");
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_its_rules_counts_more_than_the_users_of_a_module() {
+        let fake = Fake::of(&[("proc/modules", "nf_tables 311296 42 nft_ct, Live 0x0\n")]);
+        let seen = |rules| {
+            let mut report = Report::default();
+            tables(&fake.look(), rules, &mut report);
+            let finding = report.findings.first().map(|finding| finding.evidence.clone());
+            finding.unwrap_or_else(|| report.fine[0].evidence.clone())
+        };
+        assert_eq!(seen(Some(Ok(7))), "nftables has 7 rules (NFT_MSG_GETRULE)");
+        assert!(seen(Some(Ok(0))).contains("no rule of nftables"));
+        for silent in [None, Some(Err(io::Error::from(io::ErrorKind::PermissionDenied)))] {
+            assert_eq!(seen(silent), "module nf_tables has 42 users");
+        }
     }
 
     #[test]

@@ -22,4 +22,4 @@ pub use arm::{ArmError, ArmPlan, Set, testable};
 pub use course::{Course, CourseError, News, Plan};
 pub use place::Place;
 pub use profile::prove;
-pub use workload::{Kind, Workload, is_time_of_answers};
+pub use workload::{FIGURES, Kind, Workload, is_time_of_answers};

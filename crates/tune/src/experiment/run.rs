@@ -1,7 +1,7 @@
 //! One run: everything in it is fresh, and gone when it ends.
 //!
 //! It has a thread of its own, which enters a new namespace and never comes back. Server and load are started by that thread, so they are
-//! in the namespace too, and the kernel ends them should the thread end before them.
+//! in the namespace too and see its devices in `/sys`, and the kernel ends them should the thread end before them.
 
 use std::fs;
 use std::process::Command;
@@ -67,12 +67,14 @@ fn apart<T: Send>(act: impl FnOnce() -> Result<T, String> + Send) -> Result<T, S
     std::thread::scope(|scope| scope.spawn(act).join()).expect("a run says what it met instead of a panic")
 }
 
-/// Takes the calling thread into a new namespace with these settings.
+/// Takes the calling thread into a new network namespace with these settings, and with a `/sys` that shows it.
 fn fresh(settings: &[Set]) -> Result<(), String> {
     let met = |what: &'static str| move |why: std::io::Error| format!("{what}: {why}");
     namespace::new_network().map_err(met("a network namespace of its own takes CAP_SYS_ADMIN"))?;
     loopback::lift().map_err(met("lift the loopback device"))?;
-    let root = Root::namespace().map_err(met("a sysfs of its own"))?;
+    // Before the first program is started: it is to see the devices that the namespace has, and no others.
+    namespace::own_sysfs().map_err(met("a sysfs of its own"))?;
+    let root = Root::host().map_err(met("open the settings"))?;
     for Set { knob, value } in settings {
         let met = |why: std::io::Error| format!("{}={value}: {why}", knob.name);
         // Looked at first: a write may find nothing too, such as a congestion control that is no module of this kernel.
@@ -82,6 +84,13 @@ fn fresh(settings: &[Set]) -> Result<(), String> {
             }
             _ => met(why),
         })?;
+        // The catalogue says whose it is; the kernel's word counts more, and what is written here must not be felt elsewhere.
+        if root.is_read_only(knob.path).map_err(met)? {
+            return Err(format!(
+                "{}: this kernel shows it in a namespace, and it is the whole host's",
+                knob.name
+            ));
+        }
         root.write(knob.path, &value.to_string()).map_err(met)?;
         let text = root.read(knob.path).map_err(met)?;
         if Value::read(knob.kind, &text).as_ref() != Ok(value) {
@@ -254,6 +263,7 @@ const COUNTERS: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::FIGURES;
 
     #[test]
     #[expect(clippy::print_stderr, reason = "a test that is not made says so")]
@@ -278,6 +288,69 @@ mod tests {
         assert!(why.starts_with(&format!("{unknown}: ")) && why.contains("os error"), "{why}");
         assert!(refused(&command, "ringmill:--spin-us 1").contains("a command brings its own"));
         assert!(refused(&Kind::Http, "ringmill:--spin-us 1").contains("/nowhere/ringmill"));
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is not made says so")]
+    fn what_a_namespace_shows_of_the_host_is_not_written_whatever_the_catalogue_says() {
+        let knob = crate::catalogue::named("net.core.rmem_max").expect("it is there");
+        let file = format!("/{}", knob.path);
+        let before = fs::read_to_string(&file).expect("every Linux has it");
+        // The value that is there: where this fails, nothing has changed for anybody.
+        let value = Value::read(knob.kind, &before).expect("a number");
+        let met = apart(|| fresh(&[Set { knob, value }]));
+        if met.as_ref().is_err_and(|why| why.contains("CAP_SYS_ADMIN")) {
+            return eprintln!("not tested: {met:?}");
+        }
+        let why = met.expect_err("it is the host's");
+        assert!(
+            why.contains("it is the whole host's") || why.contains("in no namespace but the first"),
+            "{why}"
+        );
+        assert_eq!(fs::read_to_string(&file).expect("read before"), before);
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is not made says so")]
+    fn the_programs_of_a_run_see_the_devices_of_its_namespace_and_not_the_hosts() {
+        let here = fs::read_dir("/sys/class/net").expect("every Linux has it").flatten();
+        let here: Vec<String> = here.filter_map(|device| device.file_name().into_string().ok()).collect();
+        let cores = cpu::allowed().expect("a thread runs somewhere");
+        let seen = apart(|| {
+            fresh(&[])?;
+            let mut list = Command::new("ls");
+            list.arg("/sys/class/net");
+            printed(list, &cores, PATIENCE, &|| false)
+        });
+        let seen = match seen {
+            Err(why) if why.contains("CAP_SYS_ADMIN") => return eprintln!("not tested: {why}"),
+            other => other.expect("a namespace of its own").0,
+        };
+        assert!(seen.lines().any(|device| device == "lo"), "{seen}");
+        // A module may put devices of its own into every namespace; hardware is in one only.
+        for device in here.iter().filter(|device| *device == "eth0") {
+            assert!(!seen.lines().any(|other| other == device), "{device}: {seen}");
+        }
+    }
+
+    #[test]
+    fn every_figure_of_a_run_is_one_that_can_be_declared_and_the_other_way_round() {
+        use stats::outcome::Change;
+        let text = include_str!("../../../../docs/measuring/stall.json");
+        let mut outcome: Outcome = serde_json::from_str(text).expect("a result of the generator");
+        let changes = COUNTERS.iter().map(|(counter, _)| Change { name: (*counter).to_owned(), by: 1 });
+        outcome.environment.changes = changes.collect();
+        let times = &mut outcome.latency;
+        for quantiles in [&mut times.response, &mut times.connect] {
+            (quantiles.p50_ns, quantiles.p90_ns, quantiles.p99_ns) = (Some(1), Some(1), Some(1));
+            (quantiles.p99_9_ns, quantiles.max_ns) = (Some(1), Some(1));
+        }
+        let run = figures(&outcome, "requests_per_s", Some(1));
+        let mut names: Vec<&str> = run.figures.keys().map(String::as_str).collect();
+        let mut declared = FIGURES.to_vec();
+        names.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(names, declared);
     }
 
     #[test]

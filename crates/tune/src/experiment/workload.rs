@@ -67,6 +67,11 @@ impl Kind {
         }
     }
 
+    /// Whether its runs have a figure of this name. What a command prints is not known before it has run.
+    pub fn has(&self, figure: &str) -> bool {
+        matches!(self, Kind::Command(_)) || FIGURES.contains(&figure)
+    }
+
     /// Which way of a figure is good: a rate is better where it is higher, time and cost where they are lower. `None` where nobody knows: a
     /// command's figure tells by the end of its name, `_per_s` or `_ns`, or not at all.
     pub fn better(&self, metric: &str) -> Option<Better> {
@@ -97,6 +102,24 @@ impl Kind {
         }
     }
 }
+
+/// The figures of a run of the generator's.
+pub const FIGURES: &[&str] = &[
+    "requests_per_s",
+    "received_bytes_per_s",
+    "cpu_ns_per_request",
+    "p50_ns",
+    "p90_ns",
+    "p99_ns",
+    "p99_9_ns",
+    "max_ns",
+    "connect_p99_ns",
+    "connect_max_ns",
+    "failed_requests",
+    "listen_overflows",
+    "listen_drops",
+    "retransmitted_segments",
+];
 
 /// Whether a figure of the generator's is made of the times that answers and connects took. It says what a client feels at a fixed rate
 /// only: a load that waits for a slow answer sends nothing meanwhile, and so has few of them.
@@ -144,6 +167,17 @@ mod tests {
         assert_eq!(of("latency.p99_ns"), [Some(Better::Lower); 2]);
         assert_eq!(of("cpu_ns_per_request"), [Some(Better::Lower), None]);
         assert_eq!(of("throughput_mbps")[1], None);
+    }
+
+    #[test]
+    fn a_figure_that_no_run_has_is_known_before_the_first_run() {
+        let command = Kind::Command(vec!["bench".into()]);
+        assert!(Kind::Http.has("p99_ns") && !Kind::Http.has("p98_ns") && command.has("joules"));
+        assert!(
+            [Kind::Http, Kind::Echo, Kind::Connect, Kind::Bulk]
+                .iter()
+                .all(|kind| kind.has(kind.metric().expect("one of its own")))
+        );
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub fn tuned(name: &str, text: &str) -> Profile {
                 profile.drop(&format!("[{section}]"), "", &"only [sysctl] is taken of a TuneD profile");
             }
         } else if section == "sysctl" {
-            take(&mut profile, line);
+            // A comment may stand behind a value too, and no value has a `#`.
+            take(&mut profile, line.split(" #").next().unwrap_or(line));
         } else if section == "main" && line.starts_with("include") {
             profile.drop("include", line, &"what it includes is not read");
         }
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn of_a_tuned_profile_only_the_sysctl_section_is_taken_and_the_rest_is_said() {
         let text = "[main]\nsummary=x\ninclude=throughput-performance\n[cpu]\ngovernor=performance\n\
-                    [sysctl]\nnet.ipv4.tcp_fastopen=3\nvm.swappiness=${low}\nnet.core.somaxconn=>2048\n\
+                    [sysctl]\nnet.ipv4.tcp_fastopen=3 # both ways\nvm.swappiness=${low}\nnet.core.somaxconn=>2048\n\
                     net.ipv4.tcp_rmem=\"4096 131072 16777216\"\n[script]\nscript=x.sh\n";
         let profile = tuned("x", text);
         assert_eq!(settings(&profile), ["net.ipv4.tcp_fastopen=3", "net.ipv4.tcp_rmem=4096 131072 16777216"]);
