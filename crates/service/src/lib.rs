@@ -15,3 +15,5 @@ pub mod relay;
 pub mod relay_task;
 pub mod stall;
 pub mod udp_echo;
+
+mod alarm;

@@ -2,6 +2,7 @@
 //!
 //! [`Io`](crate::Io) writes here during a call, the seat reads it after the call returned. Nothing in it submits.
 
+use crate::alarm::{Alarm, Word};
 use crate::conn::{Conn, Flag, Phase, Pieces};
 use crate::io::{Connect, Full};
 use crate::mail::Post;
@@ -10,6 +11,7 @@ use crate::out::Out;
 use crate::random::Random;
 use crate::service::{Address, LegError, Token};
 use crate::slab::{Key, Slab};
+use crate::timers::Timers;
 use crate::wheel::{Tick, TimerId, Wheel};
 use linux::wake::Inbox;
 use linux::{Chunk, Gather, Pool};
@@ -21,7 +23,7 @@ use std::time::Duration;
 pub(crate) struct Desk<N: Send> {
     pub(crate) seat: u16,
     pub(crate) conns: Slab<Conn>,
-    pub(crate) wheel: Wheel<Alarm>,
+    pub(crate) wheel: Wheel<Word>,
     pub(crate) wishes: VecDeque<Wish>,
     /// Datagrams wished for, in order; bounded by `DATAGRAMS_MAX`.
     pub(crate) datagrams: VecDeque<Datagram>,
@@ -62,8 +64,7 @@ pub(crate) struct Desk<N: Send> {
     /// The alarm that looks whether most of it has gone is set.
     ebbs: bool,
     pub(crate) connections_max: usize,
-    /// The timers of each session, by its slot.
-    timers: Vec<Timers>,
+    timers: Timers,
     tokens: u64,
     /// Stands in for the output of a leg that is gone.
     void: Out,
@@ -78,54 +79,6 @@ pub(crate) enum Wish {
     Recall(Key),
     Connect(Key, Connect),
     Pipe { session: Key, from: Key, to: Key, n: u64, token: Token },
-}
-
-/// Whom a timer is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Alarm {
-    /// A timer of a service.
-    Session(Key),
-    /// The idle check of a leg, and how often its send was called back for it.
-    Idle(Key, u8),
-    /// A connect's deadline.
-    Connect(Key),
-    /// The check of a leg that is flushing its last output, and how often its send was called back for it.
-    Close(Key, u8),
-    /// A look whether memory can be given back to the system.
-    Ebb,
-    /// The end of a leg's lingering.
-    Linger(Key),
-    /// The drain's deadline.
-    Drain,
-}
-
-/// The armed timers of one session. Most have one.
-#[derive(Default)]
-struct Timers {
-    one: Option<TimerId>,
-    #[allow(clippy::box_collection, reason = "eight bytes a session instead of 24")]
-    more: Option<Box<Vec<TimerId>>>,
-}
-
-impl Timers {
-    fn add(&mut self, timer: TimerId) {
-        match self.one {
-            None => self.one = Some(timer),
-            Some(_) => self.more.get_or_insert_default().push(timer),
-        }
-    }
-
-    fn remove(&mut self, timer: TimerId) -> bool {
-        let more = self.more.as_mut();
-        if self.one == Some(timer) {
-            self.one = more.and_then(|more| more.pop());
-            return true;
-        }
-        let Some(more) = more else { return false };
-        let Some(index) = more.iter().position(|t| *t == timer) else { return false };
-        more.swap_remove(index);
-        true
-    }
 }
 
 /// When bytes of each leg were last given to the kernel.
@@ -307,7 +260,7 @@ impl<N: Send> Desk<N> {
             held_peak: 0,
             ebbs: false,
             connections_max,
-            timers: Vec::new(),
+            timers: Timers::default(),
             tokens: 0,
             void,
         }
@@ -353,12 +306,8 @@ impl<N: Send> Desk<N> {
     }
 
     pub(crate) fn start_timer(&mut self, session: Key, after: Duration) -> Token {
-        let timer = self.wheel.insert(self.after(after), Alarm::Session(session));
-        let slot = session.slot as usize;
-        if self.timers.len() <= slot {
-            self.timers.resize_with(slot + 1, Timers::default);
-        }
-        self.timers[slot].add(timer);
+        let timer = self.wheel.insert(self.after(after), Alarm::Session(session).into());
+        self.timers.add(session.slot, timer);
         Token(timer.into())
     }
 
@@ -369,18 +318,16 @@ impl<N: Send> Desk<N> {
 
     /// A timer of a session is no more; `false` when it was not one of its timers.
     pub(crate) fn timer_over(&mut self, session: Key, timer: TimerId) -> bool {
-        self.timers.get_mut(session.slot as usize).is_some_and(|timers| timers.remove(timer))
+        self.timers.remove(session.slot, timer)
     }
 
     pub(crate) fn has_timers(&self, session: Key) -> bool {
-        self.timers.get(session.slot as usize).is_some_and(|timers| timers.one.is_some())
+        self.timers.has_any(session.slot)
     }
 
     /// Takes back every timer of a session that ends.
     pub(crate) fn cancel_timers(&mut self, session: Key) {
-        let Some(timers) = self.timers.get_mut(session.slot as usize) else { return };
-        let Timers { one, more } = std::mem::take(timers);
-        for timer in one.into_iter().chain(more.into_iter().flat_map(|more| *more)) {
+        for timer in self.timers.take(session.slot) {
             self.wheel.cancel(timer);
         }
     }
@@ -498,7 +445,7 @@ impl<N: Send> Desk<N> {
     fn watch_ebb(&mut self) {
         if self.held_peak >= TRIM_BYTES && !self.ebbs {
             self.ebbs = true;
-            self.wheel.insert(self.after(EBB), Alarm::Ebb);
+            self.wheel.insert(self.after(EBB), Alarm::Ebb.into());
         }
     }
 

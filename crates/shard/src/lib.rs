@@ -14,6 +14,7 @@ pub mod slab;
 pub mod task;
 pub mod wheel;
 
+mod alarm;
 mod conn;
 mod desk;
 mod input;
@@ -21,6 +22,7 @@ mod io;
 mod out;
 mod seat;
 mod service;
+mod timers;
 
 pub use input::{Input, Packet};
 pub use io::{Connect, Full, Io};

@@ -18,10 +18,11 @@ mod late;
 
 use super::Config;
 use super::answer::{Ask, HEAD_BYTES_MAX, Reply, Stamp};
-use super::deadline::{Alarm, after};
+use super::deadline::after;
 use super::exchange::{DISCARD_BYTES_MAX, Exchange, Flow, rehearse};
 use super::site::{self, Facts};
 use super::tally::Tally;
+use crate::alarm::Alarm;
 use proto::http1::{Body, Framing, Refusal, Scan, encode, head};
 use shard::{Event, Input, Io, Leg, ListenerId, Next, Service, Tick};
 use std::time::Duration;

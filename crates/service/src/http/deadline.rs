@@ -1,9 +1,6 @@
-//! How long a peer may take, and the one timer that watches it.
-//!
-//! Lazy: what moves a deadline into the future only moves the number it is computed from. The timer is armed again when it
-//! fires early, so a busy connection touches the timer wheel once in a keep-alive time and not once in a request.
+//! How long a peer may take. One [`Alarm`](crate::alarm::Alarm) a conversation watches it.
 
-use shard::{Io, Service, Tick, Token};
+use shard::Tick;
 use std::time::Duration;
 
 /// How long a peer may take for each part of a conversation.
@@ -50,35 +47,6 @@ impl Deadlines {
 /// `wait` later than `tick`.
 pub(crate) fn after(tick: Tick, wait: Duration) -> Tick {
     Tick(tick.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
-}
-
-/// The timer of one conversation. Always armed, from its first moment to its last.
-#[derive(Debug)]
-pub(crate) struct Alarm {
-    timer: Token,
-    at: Tick,
-}
-
-impl Alarm {
-    /// Rings at `at`.
-    pub(crate) fn at<S: Service>(at: Tick, io: &mut Io<'_, S>) -> Alarm {
-        let wait = Duration::from_millis(at.0.saturating_sub(io.now().0));
-        Alarm { timer: io.timer(wait), at }
-    }
-
-    /// Rings at `due` or earlier.
-    #[inline]
-    pub(crate) fn by<S: Service>(&mut self, due: Tick, io: &mut Io<'_, S>) {
-        if due < self.at {
-            io.cancel(self.timer);
-            *self = Alarm::at(due, io);
-        }
-    }
-
-    /// Whether this is the timer that fired.
-    pub(crate) fn is(&self, timer: Token) -> bool {
-        self.timer == timer
-    }
 }
 
 #[cfg(test)]

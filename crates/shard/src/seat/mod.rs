@@ -16,8 +16,9 @@ mod time;
 #[cfg(test)]
 mod tests;
 
+use crate::alarm::Alarm;
 use crate::conn::{Conn, Flag, Phase, Pipe};
-use crate::desk::{Alarm, Datagram, Desk, Wish};
+use crate::desk::{Datagram, Desk, Wish};
 use crate::io::{Connect, Io};
 use crate::service::{End, Event, Leg, LegError, ListenerId, Next, Origin, Outcome, Service, Token};
 use crate::slab::{Key, Slab};

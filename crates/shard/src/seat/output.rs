@@ -6,8 +6,8 @@
 use super::{
     CLOSE_LOOK, FLUSH_BYTES, LINGER, LINGER_BYTES, Port, SEND_BYTES_MAX, SMALL_BYTES, Seat, TURN_BYTES_MAX,
 };
+use crate::alarm::Alarm;
 use crate::conn::{Flag, Phase};
-use crate::desk::Alarm;
 use crate::service::{Event, Leg, LegError, Service};
 use crate::slab::Key;
 use linux::Gather;

@@ -286,3 +286,18 @@ fn a_leg_that_finds_no_buffer_is_not_idle_and_its_service_can_know() {
     rig.at(600);
     assert_eq!(rig.notes.closes, [(leg, false)]);
 }
+
+#[test]
+fn a_turn_fires_a_bounded_number_of_timers_and_the_next_comes_at_once() {
+    let mut rig = Rig::new();
+    for _ in 0..1_500 {
+        rig.client();
+    }
+    (0..100).for_each(|ms| rig.at(ms));
+    assert_eq!(rig.notes.closes.len(), 0);
+    rig.at(150);
+    assert_eq!(rig.notes.closes.len(), 1_024, "of 1,500 legs that are idle for too long");
+    assert!(rig.seat.deadline_ns().is_some_and(|at_ns| at_ns <= 150_000_000));
+    rig.at(150);
+    assert_eq!(rig.notes.closes.len(), 1_500);
+}

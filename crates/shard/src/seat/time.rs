@@ -1,8 +1,8 @@
 //! What comes without a peer's doing: alarms, wakes, notes from other seats, the drain.
 
 use super::{CLOSE, Port, Ready, Seat};
+use crate::alarm::{Alarm, LOOKS_END};
 use crate::conn::{Flag, Phase};
-use crate::desk::Alarm;
 use crate::service::{End, Event, LegError, Service, Token};
 use crate::slab::Key;
 use crate::wheel::{Fired, Tick};
@@ -23,15 +23,17 @@ impl<S: Service> Seat<S> {
         wheel.into_iter().chain(exact).min()
     }
 
-    /// Fires what is due.
+    /// Fires what is due, up to a bound. What is left is due at once ([`Seat::deadline_ns`] has passed), in the next turn: first
+    /// the seat hears what came meanwhile, which may be what some of those timers wait for.
     pub(crate) fn fire<P: Port>(&mut self, port: &mut P) {
         if !self.desk.behind {
             self.desk.caught_up = self.desk.now;
         }
-        while let Some(Fired { timer, what, at }) = self.desk.wheel.fire(self.desk.now) {
+        for _ in 0..FIRES_MAX {
+            let Some(Fired { timer, what, at }) = self.desk.wheel.fire(self.desk.now) else { break };
             self.desk.meter().timer_fires.inc();
             self.desk.late_ms = self.desk.now.0 - at.0;
-            match what {
+            match Alarm::from(what) {
                 Alarm::Session(session) => {
                     self.desk.timer_over(session, timer);
                     self.deliver(session, Event::Timer(Token(timer.into())), port);
@@ -100,7 +102,7 @@ impl<S: Service> Seat<S> {
         self.desk.draining = true;
         let until = self.after(self.limits.drain);
         self.drain_until = until;
-        self.desk.wheel.insert(until, Alarm::Drain);
+        self.desk.wheel.insert(until, Alarm::Drain.into());
         let all: Vec<Key> =
             self.sessions.keys().filter(|key| self.sessions.get(*key).is_some_and(|s| !s.late)).collect();
         self.ready.extend(all.into_iter().map(Ready::Drain));
@@ -166,7 +168,7 @@ impl<S: Service> Seat<S> {
 
     /// Sets the one alarm of a leg.
     pub(super) fn arm(&mut self, leg: Key, after: Duration, alarm: impl FnOnce(Key) -> Alarm) {
-        let timer = self.desk.wheel.insert(self.after(after), alarm(leg));
+        let timer = self.desk.wheel.insert(self.after(after), alarm(leg).into());
         let old = self.desk.conns.get_mut(leg).and_then(|conn| conn.alarm.replace(timer));
         if let Some(old) = old {
             self.desk.wheel.cancel(old);
@@ -235,7 +237,10 @@ impl<S: Service> Seat<S> {
     }
 }
 
+/// Timers that fire in one turn: more are due at once only after a pause, or where time jumped.
+const FIRES_MAX: usize = 1024;
 /// How long a send that is called back may take to end.
 const RECALL: Duration = Duration::from_millis(100);
 const LOOKS: u8 = 2;
+const _: () = assert!(LOOKS < LOOKS_END);
 const GENERATION_MASK: u32 = (1 << 28) - 1;

@@ -4,6 +4,7 @@ use super::*;
 use std::collections::BTreeMap;
 
 const HORIZON: u64 = (SLOTS as u64 - 1) << (BITS * TOP);
+const BLOCK: u64 = 1 << BITS;
 
 /// A wheel and a plain sorted map that must always say the same.
 struct Pair {
@@ -12,12 +13,15 @@ struct Pair {
     now: u64,
     made: u64,
     random: u64,
+    /// Most timers of a level that came down in one round.
+    moves_most: u32,
 }
 
 impl Pair {
-    fn new(now: u64, seed: u64) -> Pair {
-        let wheel = Wheel::new(Tick(now));
-        Pair { wheel, model: BTreeMap::new(), now, made: 0, random: seed.wrapping_mul(2).wrapping_add(1) }
+    fn new(now: u64, seed: u64, moves_max: u32) -> Pair {
+        let wheel = Wheel::with_moves_max(Tick(now), moves_max);
+        let random = seed.wrapping_mul(2).wrapping_add(1);
+        Pair { wheel, model: BTreeMap::new(), now, made: 0, random, moves_most: 0 }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -57,15 +61,33 @@ impl Pair {
         self.model.remove(&key);
     }
 
-    /// Jumps, and fires all that is due; `busy` arms and cancels timers between two that fire.
+    /// Jumps, and fires all that is due, in as many rounds as that takes; `busy` arms and cancels timers between two that fire.
     fn jump(&mut self, by: u64, busy: bool) {
         self.now += by;
+        self.round(busy);
+        while self.wheel.next_deadline().is_some_and(|next| next.0 <= self.now) {
+            assert!(self.wheel.now < self.now, "a round that has done all would be called again for nothing");
+            self.round(busy);
+        }
+        assert_eq!(self.wheel.now, self.now);
+        assert!(self.model.first_key_value().is_none_or(|(first, _)| first.0 > self.now));
+    }
+
+    /// Fires what one round fires. Returns how many.
+    fn round(&mut self, busy: bool) -> u64 {
+        let (mut fires, mut moves) = (0, [0; TOP]);
+        let mut above = self.wheel.above();
+        let mut count = |before: [u32; TOP], after: [u32; TOP]| {
+            moves = std::array::from_fn(|level| moves[level] + before[level] - after[level]);
+        };
         while let Some(Fired { timer, at, what }) = self.wheel.fire(Tick(self.now)) {
             let (&first, &id) = self.model.first_key_value().expect("nothing is armed, so nothing fires");
             assert!(at.0 <= self.now);
             assert_eq!((at.0, what, timer), (first.0, first.1, id));
             assert_eq!(self.wheel.cancel(id), None, "a fired timer is gone");
             self.model.remove(&first);
+            fires += 1;
+            count(above, self.wheel.above());
             if busy {
                 match self.below(6) {
                     0..3 => self.arm(),
@@ -73,20 +95,36 @@ impl Pair {
                     _ => {}
                 }
             }
+            above = self.wheel.above();
         }
+        count(above, self.wheel.above());
+        assert!(moves.iter().all(|n| *n <= self.wheel.moves_max), "{moves:?} timers came down in one round");
+        self.moves_most = moves.into_iter().fold(self.moves_most, u32::max);
         self.check();
+        fires
     }
 
     fn check(&self) {
         assert_eq!(self.wheel.len(), self.model.len());
+        assert_eq!(self.wheel.lists.iter().map(|list| list.len as usize).sum::<usize>(), self.model.len());
         let first = self.model.first_key_value().map(|(&(at, _), _)| at);
         let next = self.wheel.next_deadline().map(|next| next.0);
         assert_eq!(next.is_some(), first.is_some());
         if let (Some(next), Some(first)) = (next, first) {
             assert!(self.wheel.now <= next && next <= first, "{next} is late for {first}");
-            let same_block = first / SLOTS as u64 == self.wheel.now / SLOTS as u64;
-            assert!(!same_block || next == first, "within 64 ms the deadline is exact");
+            let in_block = first / BLOCK == self.wheel.now / BLOCK;
+            // Unless there is more to bring down than one round can.
+            let fits = self.wheel.lists[SLOTS..].iter().all(|list| list.len <= self.wheel.moves_max);
+            assert!(!in_block || !fits || next == first, "within 64 ms the deadline is exact");
         }
+    }
+}
+
+impl<V: Copy> Wheel<V> {
+    /// How many timers lie above each level: one fewer when one comes down to it, as many when one is put back past the horizon.
+    fn above(&self) -> [u32; TOP] {
+        let above = |level| self.lists[(level + 1) * SLOTS..].iter().map(|list| list.len).sum();
+        std::array::from_fn(above)
     }
 }
 
@@ -99,12 +137,15 @@ fn fire<V: Copy>(wheel: &mut Wheel<V>, now: u64) -> Option<(Tick, V)> {
 fn thousands_of_random_operations_agree_with_a_sorted_map() {
     // Starts: zero, just before a carry through every digit, and far into the life of a machine.
     let starts = [0, (1 << 24) - 3, (1 << 36) - 100, 1 << 50];
-    for seed in 0..40 {
-        let mut pair = Pair::new(starts[seed as usize % starts.len()], seed);
-        for _ in 0..2_000 {
+    for seed in 0..2_000 {
+        // With few moves a round, nearly everything that the clock jumps over comes down late.
+        let moves_max = [1, 3, 16, MOVES_MAX][seed as usize / 4 % 4];
+        let mut pair = Pair::new(starts[seed as usize % starts.len()], seed, moves_max);
+        for _ in 0..200 {
             match pair.below(10) {
                 0..5 => pair.arm(),
                 5..7 => pair.cancel(),
+                7 => drop(pair.round(true)),
                 _ => {
                     let scale = pair.below(6);
                     let by = pair.below([2, 64, 100, 5_000, 300_000, HORIZON * 2][scale as usize]);
@@ -121,7 +162,7 @@ fn thousands_of_random_operations_agree_with_a_sorted_map() {
 
 #[test]
 fn waiting_for_the_next_deadline_fires_every_timer_at_its_own_tick() {
-    let mut pair = Pair::new(12_345, 7);
+    let mut pair = Pair::new(12_345, 7, MOVES_MAX);
     for _ in 0..1_000 {
         pair.arm();
     }
@@ -134,8 +175,85 @@ fn waiting_for_the_next_deadline_fires_every_timer_at_its_own_tick() {
         waits += 1;
     }
     assert!(pair.model.is_empty());
-    // At most three cascades for a timer within the horizon, and 2^38 / HORIZON more for the few beyond.
-    assert!(waits < 1_000 * 4 + 30 * 17_000, "{waits}");
+    // At most three times down for a timer within the horizon, and 2^38 / HORIZON more for the few beyond.
+    assert!(waits < 1_000 * 4 + 30 * 8_300, "{waits}");
+}
+
+/// A wheel with `timers` timers of 30 s that are due within `within` ms.
+fn crowd(timers: u64, within: u64, moves_max: u32) -> Pair {
+    let mut pair = Pair::new(77_777, timers, moves_max);
+    for n in 0..timers {
+        let at = pair.now + 30_000 + n * 7919 % within;
+        let id = pair.wheel.insert(Tick(at), n);
+        pair.model.insert((at, n), id);
+    }
+    pair
+}
+
+/// Lets the wheel have one round in each tick that it asks for. Returns how often it asked, and by how many ticks the latest of
+/// its timers was late.
+fn sleep_through(mut pair: Pair) -> (u64, u64) {
+    let (mut rounds, mut late) = (0, 0);
+    while let Some(next) = pair.wheel.next_deadline() {
+        // A round that was not enough goes on a tick later: turns take time.
+        pair.now = next.0.max(pair.now + 1);
+        let first = pair.model.first_key_value().unwrap().0.0;
+        if pair.round(false) > 0 {
+            late = late.max(pair.now - first);
+        }
+        rounds += 1;
+    }
+    assert!(pair.model.is_empty());
+    (rounds, late)
+}
+
+#[test]
+fn timers_by_the_thousand_come_down_in_good_time_without_a_wake_too_many() {
+    // One has two levels to come down. A crowd in one slot of 4 s comes down in rounds of 16, twice, and fires in its own ticks.
+    for (timers, within, rounds_most) in [
+        (1, 1, 3),
+        (16, 1, 3),
+        (1_000, 4_000, 1_000 + 2 * 1_000 / 16 + 66),
+        (60_000, 4_000, 4_000 + 2 * 60_000 / 16),
+    ] {
+        let (rounds, late) = sleep_through(crowd(timers, within, 16));
+        assert_eq!(late, 0, "{timers} timers within {within} ms");
+        assert!(rounds <= rounds_most, "{rounds} rounds for {timers} timers within {within} ms");
+    }
+}
+
+#[test]
+fn where_each_tick_has_a_round_each_brings_down_its_share() {
+    let mut pair = crowd(60_000, 4_000, MOVES_MAX);
+    while !pair.model.is_empty() {
+        pair.now += 1;
+        let due = pair.model.first_key_value().is_some_and(|(first, _)| first.0 <= pair.now);
+        assert_eq!(pair.round(false) > 0, due);
+    }
+    // 60,000 in 4 s are 15 a tick.
+    assert!((15..=20).contains(&pair.moves_most), "{}", pair.moves_most);
+}
+
+#[test]
+fn what_could_not_come_down_ahead_is_late_by_rounds_and_in_its_order() {
+    // 64 ms are 64 rounds of 16: of 30,000 timers due within so short a time most come down after it has begun.
+    let (rounds, late) = sleep_through(crowd(30_000, 64, 16));
+    let needed = 30_000 / 16;
+    assert!((needed - 2 * BLOCK..needed).contains(&late), "{late}");
+    assert!(rounds < 2 * needed + 140, "{rounds}");
+}
+
+#[test]
+fn a_round_after_a_long_sleep_is_as_short_as_any() {
+    let mut pair = Pair::new(0, 3, 32);
+    for n in 0..10_000 {
+        let at = pair.now + 5_000 + n * 7919 % 600_000;
+        let id = pair.wheel.insert(Tick(at), n);
+        pair.model.insert((at, n), id);
+    }
+    // `round` counts what came down.
+    pair.jump(3_600_000, false);
+    assert!(pair.model.is_empty());
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! One timer a connection, and lazy: bytes only move the deadline, and a timer that fires early is set again.
 
 use super::super::Config;
-use super::super::deadline::{Alarm, after};
+use super::super::deadline::after;
 use super::super::tally::Tally;
 use super::{Busy, Drain, Http, Session, Wait, unsent};
+use crate::alarm::Alarm;
 use proto::http1::Refusal;
 use shard::{Io, Next, Service, Tick};
 use std::time::Duration;

@@ -13,6 +13,8 @@ mod checked;
 mod faults;
 mod net;
 mod peer;
+mod pulse;
+mod queue;
 mod run;
 mod script;
 mod seeds;
@@ -21,6 +23,7 @@ mod trace;
 
 pub use faults::Faults;
 pub use peer::{Line, Peer};
+pub use pulse::{Beat, Heard, Pulse};
 pub use run::Run;
 pub use script::{Mirror, Script};
 pub use seeds::Seeds;
@@ -64,7 +67,11 @@ pub struct Sim {
     upstreams: Vec<(SocketAddr, Upstream)>,
     datagrams: Vec<Datagram>,
     drain_at: Option<Duration>,
+    patience: Duration,
 }
+
+/// How long a client may take where nobody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 type Upstream = Box<dyn FnMut() -> Box<dyn Peer>>;
 
@@ -85,7 +92,16 @@ impl Sim {
     /// A perfect world with the plan of [`plan(1)`](plan): faults must be asked for.
     pub fn new(seed: u64) -> Sim {
         let (clients, upstreams, datagrams) = (Vec::new(), Vec::new(), Vec::new());
-        Sim { seed, faults: Faults::NONE, plan: plan(1), clients, upstreams, datagrams, drain_at: None }
+        Sim {
+            seed,
+            faults: Faults::NONE,
+            plan: plan(1),
+            clients,
+            upstreams,
+            datagrams,
+            drain_at: None,
+            patience: PATIENCE,
+        }
     }
 
     /// What may go wrong.
@@ -131,6 +147,13 @@ impl Sim {
     /// begins when every client is over, or after 10 s if there is none.
     pub fn drain_at(mut self, at: Duration) -> Sim {
         self.drain_at = Some(at);
+        self
+    }
+
+    /// How long clients may take before they count as hanging, from the beginning of the run: 10 min if nobody says
+    /// otherwise, for clients that mean to stay for longer. A run may take six times as long.
+    pub fn patience(mut self, patience: Duration) -> Sim {
+        self.patience = patience;
         self
     }
 

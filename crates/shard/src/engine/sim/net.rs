@@ -4,12 +4,12 @@
 //! each way; everything else (where they are cut, how long they take, when the connection breaks) is the seed's choice.
 
 use super::faults::Faults;
+use super::queue::Queue;
 use super::trace::{Trace, Who};
 use crate::random::Random;
 use crate::service::LegError;
 use crate::slab::Key;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 pub(super) struct Net {
@@ -18,8 +18,9 @@ pub(super) struct Net {
     pub(super) random: Random,
     pub(super) faults: Faults,
     pub(super) trace: Trace,
-    queue: BinaryHeap<Reverse<Due>>,
-    order: u64,
+    /// How many happened.
+    pub(super) events: u64,
+    queue: Queue<Event>,
     sockets: Vec<Socket>,
 }
 
@@ -71,33 +72,6 @@ pub(super) enum Event {
     Drain,
 }
 
-struct Due {
-    at: u64,
-    /// Breaks ties: first in, first out.
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Due) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Due) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Due) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
 /// One end of a stream connection.
 pub(super) struct Socket {
     pub(super) owner: Owner,
@@ -105,8 +79,8 @@ pub(super) struct Socket {
     /// Arrived and unread.
     pub(super) received: VecDeque<u8>,
     /// Most bytes that may be unread or on their way here.
-    window: usize,
-    flying: usize,
+    window: u32,
+    flying: u32,
     /// When the last of what flies here arrives: bytes do not overtake each other.
     arrival: u64,
     pub(super) fin_sent: bool,
@@ -121,17 +95,18 @@ pub(super) struct Socket {
     pub(super) harmed: bool,
 }
 
-const WINDOW: usize = 64 << 10;
+const WINDOW: u32 = 64 << 10;
+// A million connections have two million of them.
+const _: () = assert!(size_of::<Socket>() <= 80);
 
 impl Net {
     pub(super) fn new(seed: u64, faults: Faults) -> Net {
         let (random, trace) = (Random::new(seed), Trace::default());
-        Net { now: 0, random, faults, trace, queue: BinaryHeap::new(), order: 0, sockets: Vec::new() }
+        Net { now: 0, random, faults, trace, events: 0, queue: Queue::new(), sockets: Vec::new() }
     }
 
     pub(super) fn at(&mut self, at: u64, event: Event) {
-        self.order += 1;
-        self.queue.push(Reverse(Due { at: at.max(self.now), order: self.order, event }));
+        self.queue.push(at.max(self.now), event);
     }
 
     pub(super) fn after(&mut self, ns: u64, event: Event) {
@@ -140,9 +115,10 @@ impl Net {
 
     /// The next event; the clock jumps to it.
     pub(super) fn next(&mut self) -> Option<Event> {
-        let Reverse(due) = self.queue.pop()?;
-        self.now = due.at;
-        Some(due.event)
+        let (at, event) = self.queue.pop()?;
+        self.now = at;
+        self.events += 1;
+        Some(event)
     }
 
     pub(super) fn note(&mut self, who: Who, what: &'static str, n: u64) {
@@ -165,7 +141,7 @@ impl Net {
     /// A socket that is not connected yet.
     pub(super) fn open(&mut self, owner: Owner) -> SocketId {
         let small = self.fault(self.faults.small_window);
-        let window = if small { 100 + self.random.below(2900) as usize } else { WINDOW };
+        let window = if small { 100 + self.random.below(2900) as u32 } else { WINDOW };
         self.sockets.push(Socket {
             owner,
             other: None,
@@ -214,8 +190,8 @@ impl Net {
         assert!(!socket.closed && !socket.fin_sent, "sent after its own end");
         let Some(other) = socket.other.filter(|_| !socket.reset) else { return Err(LegError::Reset) };
         let far = self.socket(other);
-        let taken = far.received.len() + far.flying;
-        let room = if far.closed { bytes.len() } else { far.window.saturating_sub(taken) };
+        let taken = far.received.len() + far.flying as usize;
+        let room = if far.closed { bytes.len() } else { (far.window as usize).saturating_sub(taken) };
         let fits = bytes.len().min(room);
         let mut from = 0;
         while from < fits {
@@ -223,7 +199,7 @@ impl Net {
             let part =
                 if self.fault(self.faults.cut) { 1 + self.random.below(rest as u64) as usize } else { rest };
             let at = self.arrival(other);
-            self.socket_mut(other).flying += part;
+            self.socket_mut(other).flying += part as u32;
             self.at(at, Event::Bytes(other, bytes[from..from + part].to_vec()));
             from += part;
         }
@@ -261,9 +237,9 @@ impl Net {
     }
 
     /// Bytes arrive. Says whether the owner is to be told.
-    pub(super) fn bytes(&mut self, id: SocketId, bytes: &[u8]) -> bool {
+    pub(super) fn bytes(&mut self, id: SocketId, bytes: Vec<u8>) -> bool {
         let socket = self.socket_mut(id);
-        socket.flying -= bytes.len();
+        socket.flying -= bytes.len() as u32;
         if socket.closed {
             let other = socket.other.expect("bytes came over a connection");
             let after = self.latency();
@@ -271,7 +247,7 @@ impl Net {
             return false;
         }
         if !socket.reset {
-            socket.received.extend(bytes);
+            append(&mut socket.received, bytes);
         }
         !socket.reset
     }
@@ -310,7 +286,12 @@ impl Net {
     pub(super) fn read(&mut self, id: SocketId, most: usize) -> Vec<u8> {
         let socket = self.socket_mut(id);
         let n = socket.received.len().min(most);
-        let bytes = socket.received.drain(..n).collect();
+        let bytes = if n == socket.received.len() {
+            // With its memory: a socket without bytes has none.
+            std::mem::take(&mut socket.received).into()
+        } else {
+            socket.received.drain(..n).collect()
+        };
         let other = socket.other;
         if let Some(other) = other.filter(|other| n > 0 && self.socket(*other).wants_room) {
             self.socket_mut(other).wants_room = false;
@@ -325,5 +306,14 @@ impl Net {
         let socket = self.socket_mut(to);
         socket.arrival = socket.arrival.max(at);
         socket.arrival
+    }
+}
+
+/// Puts bytes behind others, and moves them where there are none.
+pub(super) fn append(queue: &mut VecDeque<u8>, bytes: Vec<u8>) {
+    if queue.is_empty() {
+        *queue = bytes.into();
+    } else {
+        queue.extend(bytes);
     }
 }

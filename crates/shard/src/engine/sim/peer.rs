@@ -2,7 +2,7 @@
 //!
 //! A peer is a small state machine of its own. It wishes through its [`Line`]; the crowd carries that out on its socket.
 
-use super::net::{Event, Net, SocketId};
+use super::net::{Event, Net, SocketId, append};
 use super::trace::Who;
 use crate::random::Random;
 use crate::service::LegError;
@@ -198,7 +198,12 @@ impl Crowd {
         }
         if !member.out.is_empty() {
             let Ok(sent) = net.send(socket, member.out.make_contiguous()) else { return };
-            member.out.drain(..sent);
+            if sent == member.out.len() {
+                // A member with nothing to send has no memory for it.
+                member.out = VecDeque::new();
+            } else {
+                member.out.drain(..sent);
+            }
             net.note(Who::Peer(index), "sent", sent as u64);
         }
         if member.finishing && member.out.is_empty() {
@@ -239,7 +244,7 @@ impl Crowd {
             return;
         }
         match wish {
-            Wish::Send(bytes) => member.out.extend(bytes),
+            Wish::Send(bytes) => append(&mut member.out, bytes),
             Wish::Finish => member.finishing = true,
             Wish::Read(on) => {
                 member.reading = on;

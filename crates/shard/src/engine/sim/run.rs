@@ -37,8 +37,12 @@ pub struct Run {
     pub seats: Vec<Snapshot>,
     /// Datagrams that the services sent, in their order.
     pub replies: Vec<(ListenerId, Reply)>,
-    /// How long it took on the virtual clock.
+    /// How long it took on the virtual clock, up to the last that happened: turns for which nothing is left do not count.
     pub took: Duration,
+    /// What happened in the world: arrivals, timers, turns and the like.
+    pub events: u64,
+    /// Turns of all seats.
+    pub turns: u64,
 }
 
 impl Run {
@@ -56,10 +60,8 @@ impl Run {
     }
 }
 
-/// No run takes longer on the virtual clock.
-const LIMIT_NS: u64 = 3_600_000_000_000;
-/// A client that is not over after this long hangs.
-const PATIENCE_NS: u64 = 600_000_000_000;
+/// How many times longer than its clients a run may take, on the virtual clock.
+const LIMIT: u64 = 6;
 /// Promises that are told of, at most: one broken promise is often followed by others.
 const BROKEN_MAX: usize = 20;
 
@@ -82,7 +84,9 @@ pub(super) fn run<S: Service>(sim: Sim, make: impl FnMut(u16) -> S) -> Run {
         broken,
         seats: (0..world.board.seats()).map(|seat| world.board.snapshot(seat)).collect(),
         replies: replies.into_iter().map(|(_, listener, reply)| (listener, reply)).collect(),
-        took: Duration::from_nanos(world.net.now),
+        took: Duration::from_nanos(world.net.trace.last_ns()),
+        events: world.net.events,
+        turns: world.turn.get(),
         trace: world.net.trace,
     }
 }
@@ -95,11 +99,14 @@ struct World<S: Service> {
     plan: Plan,
     upstreams: Vec<(SocketAddr, Upstream)>,
     datagrams: Vec<Datagram>,
-    clients: Vec<(ListenerId, u32)>,
+    /// The listener of each client, by its place in the crowd.
+    clients: Vec<ListenerId>,
     board: Arc<Board>,
     ledger: Ledger,
     /// Counts turns.
     turn: Rc<Cell<u64>>,
+    /// A client that is not over after this long hangs.
+    patience_ns: u64,
     /// Whether seats are to drain, and which have been told.
     draining: bool,
     drained: Vec<bool>,
@@ -122,7 +129,7 @@ fn unix_seconds() -> u64 {
 
 impl<S: Service> World<S> {
     fn new(sim: Sim, mut make: impl FnMut(u16) -> S) -> World<S> {
-        let Sim { seed, faults, plan, clients, upstreams, datagrams, drain_at } = sim;
+        let Sim { seed, faults, plan, clients, upstreams, datagrams, drain_at, patience } = sim;
         let board = Board::new(&plan.cores);
         let ledger = Ledger::default();
         let turn = Rc::new(Cell::new(0));
@@ -159,7 +166,7 @@ impl<S: Service> World<S> {
         let mut admit = |Client { at, listener, peer }: Client| {
             let index = crowd.add(peer, true);
             net.at(at.as_nanos() as u64, Event::Begin(index));
-            (listener, index)
+            listener
         };
         let clients: Vec<_> = clients.into_iter().map(&mut admit).collect();
         for (index, datagram) in datagrams.iter().enumerate() {
@@ -187,6 +194,7 @@ impl<S: Service> World<S> {
             board,
             ledger,
             turn,
+            patience_ns: patience.as_nanos() as u64,
             draining: false,
             drained,
             last,
@@ -201,7 +209,7 @@ impl<S: Service> World<S> {
             NOW_NS.set(self.net.now);
             let still = event.is_none();
             event.into_iter().for_each(|event| self.happen(event));
-            if !self.draining && !self.clients.is_empty() && (still || self.net.now > PATIENCE_NS) {
+            if !self.draining && !self.clients.is_empty() && (still || self.net.now > self.patience_ns) {
                 self.broken(format!("{} clients hang", self.crowd.waiting));
                 self.drain();
             } else if !self.draining && self.crowd.waiting == 0 && !self.clients.is_empty() {
@@ -209,7 +217,7 @@ impl<S: Service> World<S> {
             } else if still {
                 return;
             }
-            if self.net.now > LIMIT_NS {
+            if self.net.now > LIMIT * self.patience_ns {
                 return self.broken("the world does not come to rest".into());
             }
         }
@@ -235,7 +243,7 @@ impl<S: Service> World<S> {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Bytes(socket, bytes) => {
-                if self.net.bytes(socket, &bytes) {
+                if self.net.bytes(socket, bytes) {
                     self.readable(socket);
                 }
             }
@@ -292,7 +300,8 @@ impl<S: Service> World<S> {
     }
 
     fn begin(&mut self, peer: u32) {
-        let listener = self.clients.iter().find(|(_, index)| *index == peer).expect("it is a client").0;
+        // Clients are the first of the crowd, in their order.
+        let listener = self.clients[peer as usize];
         let socket = self.net.open(Owner::Peer(peer));
         self.crowd.seat_at(peer, socket);
         let after = self.net.latency();

@@ -73,6 +73,8 @@ struct LegSide {
     /// Its end was received: nothing more will be.
     ended: bool,
     closing: bool,
+    /// It stands among the starved.
+    starved: bool,
 }
 
 struct Sending {
@@ -145,6 +147,7 @@ impl Side {
             send: None,
             ended: false,
             closing: false,
+            starved: false,
         });
     }
 
@@ -187,6 +190,9 @@ impl Side {
     pub(super) fn feed(&mut self, net: &mut Net) {
         for _ in 0..self.starved.len() {
             let Some(key) = self.starved.pop_front() else { return };
+            if let Some(leg) = self.leg(key) {
+                leg.starved = false;
+            }
             self.done.push_back(Done::Starved(key, false));
             self.hear(key, net);
         }
@@ -221,7 +227,8 @@ impl Side {
         if starved {
             self.enobufs += 1;
             net.note(Who::Leg(self.seat, key), "found no buffer", 0);
-            if !self.starved.contains(&key) {
+            let leg = self.leg(key).expect("it was there just now");
+            if !std::mem::replace(&mut leg.starved, true) {
                 self.starved.push_back(key);
                 self.done.push_back(Done::Starved(key, true));
             }

@@ -8,6 +8,7 @@ use std::fmt;
 pub struct Trace {
     entries: Vec<Entry>,
     digest: u64,
+    last_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,7 @@ impl Trace {
             // One step of FNV-1a a word.
             self.digest = (self.digest ^ part).wrapping_mul(0x0000_0100_0000_01b3);
         }
+        self.last_ns = at_ns;
         if self.entries.len() < ENTRIES_MAX {
             self.entries.push(Entry { at_ns, who, what, n });
         }
@@ -50,6 +52,11 @@ impl Trace {
     /// One number for all that happened: two runs of a seed have the same.
     pub fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// When the last of it happened.
+    pub(super) fn last_ns(&self) -> u64 {
+        self.last_ns
     }
 
     /// Number of events.
