@@ -363,7 +363,10 @@ impl Client {
             io.close(leg);
         }
         self.conversation.close();
-        (self.sending, self.answer) = (None, None);
+        self.sending = None;
+        if let Some((Some(ticket), _)) = self.answer.take() {
+            told(Told::Failed(ticket, Fate::Lost));
+        }
         while let Some(asked) = self.asked.pop_front() {
             asked.ticket.into_iter().for_each(|ticket| told(Told::Failed(ticket, Fate::Lost)));
         }
