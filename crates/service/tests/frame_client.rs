@@ -4,16 +4,17 @@
 mod scenarios;
 
 use bytes::Bytes;
-use proto::frame::Kind;
+use proto::frame::{Flags, Hello, Kind, Refusal, write, write_error};
 use scenarios::fleet::Fleet;
 use service::frame;
 use service::frame::client::{Backoff, Client, Config, Fate, Refused, Told, Why};
-use shard::engine::sim::{Faults, Run, Sim, plan};
+use shard::engine::sim::{Faults, Run, Script, Sim, plan};
 use shard::plan::Plan;
 use shard::random::Random;
-use shard::{End, Event, Io, Next, Origin, Service, Token};
+use shard::{End, Event, Io, LegError, Next, Origin, Service, Token};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,6 +180,10 @@ const CONFIG: frame::Config = frame::Config {
 };
 
 fn run(seed: u64, faults: Faults, served: bool, change: impl Fn(&mut Config)) -> (Run, Log) {
+    run_in(Sim::new(seed).faults(faults), seed, served, change)
+}
+
+fn run_in(world: Sim, seed: u64, served: bool, change: impl Fn(&mut Config)) -> (Run, Log) {
     let log = Rc::new(RefCell::new(Log::default()));
     let made = log.clone();
     let mut config = Config::new("192.0.2.1:80".parse().expect("an address"));
@@ -186,8 +191,7 @@ fn run(seed: u64, faults: Faults, served: bool, change: impl Fn(&mut Config)) ->
     change(&mut config);
     let config = Arc::new(config);
     let pool = linux::pool::Plan { count: 64, ..plan(1).pool };
-    let world =
-        Sim::new(seed).faults(faults).plan(Plan { pool, ..plan(1) }).drain_at(Duration::from_secs(60));
+    let world = world.plan(Plan { pool, ..plan(1) }).drain_at(Duration::from_secs(60));
     let run = world.run(|_| Asking {
         client: Client::new(config.clone()),
         served,
@@ -227,6 +231,46 @@ fn whatever_the_network_does_each_request_ends_once_and_its_answer_is_its_own() 
         ups += log.ups;
     }
     assert!(answered > 20_000 && lost > 20 && late > 20 && ups > 350, "{answered} {lost} {late} {ups}");
+}
+
+#[test]
+fn a_server_that_is_silent_strange_or_gone_is_left_for_a_while_with_the_reason() {
+    let elsewhere = SocketAddr::from(([192, 0, 2, 7], 7016));
+    let long = Duration::from_secs(100);
+    let greeting = || {
+        let mut bytes = Vec::new();
+        let agreed =
+            Hello { heartbeat_ms: 1_000, ..Hello::new() }.agree(&frame::Offer::default()).expect("good");
+        write(&mut bytes, Kind::Hello, Flags::NONE, 0, &Hello::answer(&agreed));
+        bytes
+    };
+    let refusal = || {
+        let mut bytes = Vec::new();
+        write_error(&mut bytes, 0, Refusal::Busy);
+        bytes
+    };
+    let check = |script: Script, ups: usize, expected: Why| {
+        // It is as it is once; whoever comes again is reset.
+        let mut script = Some(script);
+        let upstream = move || script.take().unwrap_or_else(|| Script::new().reset());
+        let world = Sim::new(1).upstream(elsewhere, upstream);
+        let (_, log) = run_in(world, 1, false, |config| config.to = elsewhere);
+        let (why, wait) = log.downs[0];
+        assert_eq!((why, log.ups), (expected, ups));
+        assert!(wait.is_some_and(|wait| wait >= Duration::from_millis(500)), "{wait:?}");
+        assert!(log.requests.values().all(|request| request.end.is_some_and(|end| end.is_err())));
+    };
+    check(Script::new().wait(long), 0, Why::NoHello);
+    check(Script::new().send(greeting()).wait(long), 1, Why::Silent);
+    check(Script::new().send(refusal()).wait(long), 0, Why::Error(Refusal::Busy.number()));
+    check(Script::new().send("HTTP/1.1 400 Bad Request\r\n\r\n").wait(long), 0, Why::Refused(Refusal::Magic));
+    check(
+        Script::new().send(greeting()).send(greeting()).wait(long),
+        1,
+        Why::Refused(Refusal::HelloRepeated),
+    );
+    check(Script::new().send(greeting()).finish().wait(long), 1, Why::Eof);
+    check(Script::new().reset(), 0, Why::Leg(LegError::Reset));
 }
 
 #[test]

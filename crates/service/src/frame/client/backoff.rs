@@ -32,7 +32,7 @@ impl Backoff {
     pub fn next(&self, last: Option<Duration>, random: u64) -> Duration {
         let base = self.base.as_millis() as u64;
         let most = (last.unwrap_or(self.first).as_millis() as u64).saturating_mul(3).max(base);
-        let drawn = base + (u128::from(random) * u128::from(most - base + 1) >> 64) as u64;
+        let drawn = base + ((u128::from(random) * u128::from(most - base + 1)) >> 64) as u64;
         Duration::from_millis(drawn).min(self.cap)
     }
 }
