@@ -8,7 +8,7 @@ use crate::support::{Server, ringmill};
 
 #[test]
 fn the_client_in_python_is_greeted_echoed_and_let_go() {
-    let mut server =
+    let server =
         Server::start(ringmill().args(["--listen", "frame://127.0.0.1:0", "--heartbeat-ms", "1000"]));
     let Some(said) = python(&server, &["one", "two words", ""]) else { return };
     let lines: Vec<&str> = said.lines().collect();

@@ -163,3 +163,36 @@ fn both_sides_agree_on_what_the_client_wished_as_far_as_it_goes() {
         Hello::new().settled().expect("good")
     );
 }
+
+#[test]
+fn the_specification_has_every_code_and_kind_and_its_examples_are_frames() {
+    let text = include_str!("../../../../docs/FRAME.md");
+    for refusal in Refusal::ALL {
+        let row = format!("| {} | {} | ", refusal.number(), refusal.code());
+        assert!(text.contains(&row), "no row {row}");
+    }
+    for kind in [Kind::Hello, Kind::Ping, Kind::Pong, Kind::Ack, Kind::Error, Kind::Goaway, Kind::Data] {
+        let row = format!("| {} | {} | ", kind.number(), kind.name());
+        assert!(text.contains(&row), "no row {row}");
+    }
+    let hex: String = text
+        .split("## Examples")
+        .nth(1)
+        .expect("it ends with examples")
+        .lines()
+        .filter(|line| is_hex(line))
+        .collect();
+    let told = at_once(&unhex(&hex.replace(' ', "")), &Rules::STREAM);
+    assert_eq!((told.frames.len(), told.refusal, told.rest), (7, None, 0));
+    // Each is one of the vectors.
+    let vectors: Vec<Value> = cases().into_iter().flat_map(|case| case.told.frames).collect();
+    for frame in told.frames.iter().filter(|frame| frame["frame"] != "PONG") {
+        assert!(vectors.contains(frame), "{frame}");
+    }
+}
+
+/// A line of pairs of hex digits.
+fn is_hex(line: &str) -> bool {
+    let mut pairs = line.split_whitespace().peekable();
+    pairs.peek().is_some() && pairs.all(|pair| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok())
+}

@@ -1,8 +1,10 @@
 //! Ringmill's framed protocol over TCP (docs/FRAME.md): the server's side, which echoes, and a client.
 //!
+//! - `client.rs`: the other side, on the same executor
 //! - `session.rs`: one accepted connection: what it reads and answers
 //! - `pulse.rs`: the one timer of it: HELLO in time, heartbeats, the end of a drain
 
+pub mod client;
 mod pulse;
 mod session;
 

@@ -2,7 +2,8 @@
 
 use crate::server::{Engine, Server, cannot, connect, tcp};
 use linux::counting_alloc::allocations_in_this_thread;
-use service::{echo, http};
+use proto::frame::{Flags, Header, Hello, Kind, Offer, sum, write};
+use service::{echo, frame, http};
 use shard::plan::Plan;
 use shard::{End, Event, Io, ListenerId, Next, Origin, Service};
 use std::io::{Read, Write};
@@ -12,9 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 on_every_engine! {
     a_ping_allocates_nothing
     an_echo_allocates_nothing
+    a_frame_allocates_nothing
 }
 
-/// HTTP on the first listener, echo on the second, and the seat's allocations so far as of its last event.
+/// HTTP on the first listener, echo on the second, frames on the third, and the seat's allocations so far as of its last event.
 struct Counted {
     http: http::Http,
     config: Arc<http::Config>,
@@ -25,6 +27,7 @@ enum Session {
     Root,
     Http(http::Session),
     Echo(echo::Session),
+    Frame(frame::Session),
 }
 
 impl Service for Counted {
@@ -36,6 +39,7 @@ impl Service for Counted {
         match origin {
             Origin::Root => Session::Root,
             Origin::Accepted(leg, ListenerId(1)) => Session::Echo(echo::Session::new(leg)),
+            Origin::Accepted(leg, ListenerId(2)) => Session::Frame(frame::Session::new(leg, &FRAMES, io)),
             Origin::Accepted(leg, listener) => Session::Http(self.http.open(&self.config, leg, listener, io)),
         }
     }
@@ -45,6 +49,7 @@ impl Service for Counted {
         match (session, event) {
             (Session::Http(session), event) => self.http.on(&self.config, session, event, io),
             (Session::Echo(session), event) => session.on(event, io),
+            (Session::Frame(session), event) => session.on(|_| &FRAMES, event, io),
             (Session::Root, Event::Drain(_)) => Next::Close,
             (Session::Root, _) => Next::Stay,
         }
@@ -68,8 +73,11 @@ fn check(engine: Engine, listener: usize, request: &[u8], answer_bytes: usize) {
         config: config.clone(),
         allocations: counter.clone(),
     };
-    let server = Server::of(engine, Plan { listeners: vec![tcp(), tcp()], ..Plan::default() }, make);
+    let server = Server::of(engine, Plan { listeners: vec![tcp(), tcp(), tcp()], ..Plan::default() }, make);
     let mut stream = connect(server.addresses()[listener]);
+    if listener == 2 {
+        greet(&mut stream);
+    }
     let mut answer = vec![0; answer_bytes];
     let mut exchange_thousand = || {
         let before = allocations.load(Relaxed);
@@ -86,6 +94,37 @@ fn check(engine: Engine, listener: usize, request: &[u8], answer_bytes: usize) {
     }
     drop(stream);
     server.end();
+}
+
+const FRAMES: frame::Config = frame::Config {
+    offer: Offer { heartbeat_ms: 5_000, misses: 3, payload_bytes_max: 1 << 20 },
+    hello: std::time::Duration::from_secs(10),
+};
+
+fn greet(stream: &mut std::net::TcpStream) {
+    let mut bytes = Vec::new();
+    write(&mut bytes, Kind::Hello, Flags::NONE, 0, &Hello::new());
+    let mut greeting = Vec::new();
+    let agreed = Hello::new().agree(&FRAMES.offer).expect("good");
+    write(&mut greeting, Kind::Hello, Flags::NONE, 0, &Hello::answer(&agreed));
+    stream.write_all(&bytes).and_then(|()| stream.read_exact(&mut greeting)).expect("it is greeted");
+}
+
+/// PING, small frames together, one that is summed, and one that no buffer holds whole.
+fn a_frame_allocates_nothing(engine: Engine) {
+    let frame = |bytes: usize, flags: Flags| {
+        let payload = vec![7; bytes];
+        let header = Header::new(Kind::Data, bytes as u32, 1).with(flags);
+        let sum = flags.has(Flags::CRC).then(|| sum(&header, &payload)).into_iter().flatten();
+        header.to_bytes().into_iter().chain(payload.clone()).chain(sum).collect::<Vec<u8>>()
+    };
+    let ping = Header::new(Kind::Ping, 0, 1).to_bytes();
+    check(engine, 2, &ping, ping.len());
+    for request in [frame(64, Flags::NONE).repeat(16), frame(64, Flags::CRC), frame(100_000, Flags::CRC)] {
+        check(engine, 2, &request, request.len());
+    }
+    let acked = frame(64, Flags::ACK_WANTED);
+    check(engine, 2, &acked, acked.len() + ping.len());
 }
 
 fn a_ping_allocates_nothing(engine: Engine) {

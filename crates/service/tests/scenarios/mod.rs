@@ -1,6 +1,7 @@
 //! Simulated clients of the site, and the runs that are made of them.
 #![allow(dead_code, unreachable_pub, reason = "each user of it takes its part")]
 
+pub mod fleet;
 pub mod frame;
 
 use service::any::{Any, Config, Kind};
