@@ -4,6 +4,9 @@ CARGO ?= cargo
 SEED  ?= 1
 SCENARIO ?= http
 FUZZ_MS ?= 600000
+N ?= 1000000
+HEARTBEAT ?= 30
+HOLD ?= 600
 ARGS  ?=
 # What `make install` writes to: $(PREFIX)/bin/ringmill, ringmill-load and ringmill-lab.
 PREFIX ?= $(HOME)/.local
@@ -16,7 +19,7 @@ GO_PATH ?= /usr/share/gocode
 OWN_TARGET = env -u CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: conformance knobs help run load demo test check sim fuzz bench bench-peers peers docs install clean
+.PHONY: million conformance knobs help run load demo test check sim fuzz bench bench-peers peers docs install clean
 
 help: ## list the verbs
 	@echo 'usage: make VERB [NAME=value]'
@@ -51,6 +54,11 @@ bench: ## against the hand-written loops, interleaved rounds   (ARGS='--quick'; 
 	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill
 	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR)
 	$(OWN_TARGET) $(CARGO) run --release --locked $(FLOOR) --bin side-by-side -- $(ARGS)
+
+million: ## a million connections with heartbeats in a network namespace; as root   (N=200000 HEARTBEAT=30 HOLD=600)
+	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill -p ringmill-load
+	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR) --bin rings --bin million
+	bench/floor/target/release/million --connections $(N) --heartbeat $(HEARTBEAT) --hold $(HOLD) $(ARGS)
 
 bench-peers: peers ## beside the servers that people use instead: tables, a page in bench/results   (ARGS='--quick --only http')
 	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill -p ringmill-load
