@@ -68,7 +68,7 @@ enum Command {
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct Run {
     /// What to load.
-    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH], echo://HOST:PORT or udp-echo://HOST:PORT")]
+    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT")]
     pub(crate) url: Url,
     #[command(flatten)]
     pub(crate) when: When,
@@ -151,7 +151,8 @@ pub(crate) struct Connections {
 #[derive(Debug, Args, Default)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct Say {
-    /// Echo: bytes of one message, which come back [1 to 1GiB; UDP: 8 to 65507; default 64]
+    /// Echo: bytes of one message, which come back; frames: of one payload [1 to 1GiB; UDP: 8 to 65507; frames: to 1MiB;
+    /// default 64]
     #[arg(long, value_name = "BYTES", value_parser = words::bytes)]
     pub(crate) size: Option<usize>,
     /// HTTP: the method [default GET, with a body POST]

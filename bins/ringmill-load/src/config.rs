@@ -14,7 +14,9 @@ use std::time::Duration;
 use linux::console::Failure;
 use linux::cpu::{self, Choice, Shards};
 use linux::{file, net};
-use service::load::{self, CloseBy, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, Late, Life, Pace, Talk};
+use service::load::{
+    self, CloseBy, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Late, Life, Pace, Talk,
+};
 use stats::schedule::{Arrivals, Law, Stretch};
 use stats::{outcome, text};
 
@@ -61,6 +63,7 @@ impl Config {
             shards: cores.cores.len() as u64,
             sources: from.len().max(1) as u64,
             udp: url.scheme == Scheme::UdpEcho,
+            ..Wish::default()
         })?;
         let target = target::find(&url, &from)?;
         let seats = cores.cores.len() as u16;
@@ -131,7 +134,7 @@ fn belongs(url: &Url, connections: &Connections, say: &Say) -> Result<(), String
     let echo: &[(&str, bool)] = &[("--size", say.size.is_some())];
     let wrong = match url.scheme {
         Scheme::Http => vec![echo],
-        Scheme::Echo => vec![http],
+        Scheme::Echo | Scheme::Frame => vec![http],
         Scheme::UdpEcho => vec![http, stream],
     };
     match wrong.concat().iter().find(|(_, given)| *given) {
@@ -166,6 +169,11 @@ fn talk(url: &Url, say: &Say) -> Result<Talk, Failure> {
             Err(Failure::usage(what).cure(format!("`--size {fit}`")))
         }
         Scheme::UdpEcho => Ok(Talk::UdpEcho { bytes }),
+        Scheme::Frame if bytes > FRAME_BYTES_MAX => {
+            let what = format!("--size {bytes}: a frame of a load has at most {FRAME_BYTES_MAX} bytes");
+            Err(Failure::usage(what).cure(format!("`--size {FRAME_BYTES_MAX}`")))
+        }
+        Scheme::Frame => Ok(Talk::Frame { bytes }),
         Scheme::Http => {
             let body = match (&say.body, say.body_size) {
                 (Some(path), _) => body(path)?,
@@ -295,6 +303,7 @@ fn asked(url: &Url, when: &When, idle: IdleWord, load: &load::Config) -> outcome
         pipeline: load.pipeline.into(),
         request_bytes: match &load.talk {
             Talk::Echo { bytes } | Talk::UdpEcho { bytes } => *bytes as u64,
+            Talk::Frame { bytes } => (FRAME_HEADER_BYTES + *bytes) as u64,
             Talk::Http(request) => request.bytes.len() as u64,
         },
         shards: load.seats.into(),

@@ -15,11 +15,13 @@ use linux::clock::Clock;
 use linux::console::{Failure, warn};
 use linux::signal::{Signal, Signals};
 use service::load::Gate;
-use service::load::hold::{Hold, HoldSink, Reasons, Report};
+use service::load::hold::{Heartbeat, Hold, HoldConfig, HoldSink, Reasons, Report, Say};
 use shard::engine::uring;
 use shard::plan::{Control, Plan, Running};
 use stats::interval::Interval;
-use stats::outcome::{self, Build, Command, Heartbeats, Losses, Outcome, State};
+use stats::outcome::{
+    self, Build, CodeCount, Command, Echoes, Frames, Heartbeats, Losses, Muted, Outcome, State,
+};
 use stats::text::{count, duration};
 use stats::verdict;
 
@@ -35,7 +37,7 @@ pub(crate) use config::{Config, Words};
 enum News {
     Settled(Report),
     Step(u16, Report, Box<Interval>),
-    Over(u16, Report, Box<Interval>),
+    Over(u16, Report, Box<Interval>, Vec<u32>),
     Stop,
 }
 
@@ -51,8 +53,8 @@ impl HoldSink for Wire {
         self.tell(News::Step(self.0, *report, std::mem::take(step)));
     }
 
-    fn over(&mut self, report: &Report, step: &mut Box<Interval>) {
-        self.tell(News::Over(self.0, *report, std::mem::take(step)));
+    fn over(&mut self, report: &Report, step: &mut Box<Interval>, silences_ms: Vec<u32>) {
+        self.tell(News::Over(self.0, *report, std::mem::take(step), silences_ms));
     }
 }
 
@@ -81,16 +83,27 @@ pub(crate) fn run(config: &Config) -> Result<Outcome, Failure> {
     let running = uring::start(plan(config), Control::default(), make)?;
     thread::spawn(move || while signals.wait().is_ok() && tell.send(News::Stop).is_ok() {});
     let progress = Progress::new(&config.output, &config.asked, mpsc::channel().0)?;
-    let mut course = Course { config, news, gate, progress, running: &running, last: Vec::new(), before };
-    let result = course.hold();
+    let (last, open_per_s) = (Vec::new(), Vec::new());
+    let mut course = Course { config, news, gate, progress, running: &running, last, open_per_s, before };
+    let mut result = course.hold();
     course.progress.clear();
     if result.is_err() {
         running.control().abort();
     } else {
         running.control().drain();
     }
+    let (began_ns, within) = (Clock::now_ns(), drain(config));
     running.join();
+    let closing_ns = Clock::now_ns() - began_ns;
+    if let Ok(Outcome { hold: Some(hold), .. }) = &mut result {
+        hold.closing_ns = Some(closing_ns).filter(|ns| u128::from(*ns) < within.as_nanos());
+    }
     result
+}
+
+/// How long connections may take to close at the end.
+fn drain(config: &Config) -> Duration {
+    DRAIN + Duration::from_secs(u64::from(config.hold.connections) / CLOSED_PER_S)
 }
 
 fn plan(config: &Config) -> Plan {
@@ -98,7 +111,8 @@ fn plan(config: &Config) -> Plan {
     Plan {
         cores: config.cores.cores.iter().map(|core| Some(*core)).collect(),
         connections_max: hold.connections.div_ceil(hold.seats.into()) as usize + SPARE_CONNECTIONS,
-        drain: DRAIN,
+        ring_sockets: config.rings,
+        drain: drain(config),
         ..Plan::default()
     }
 }
@@ -112,6 +126,7 @@ struct Course<'a> {
     running: &'a Running,
     /// What each seat said last.
     last: Vec<Report>,
+    open_per_s: Vec<u64>,
     /// Memory of this process before the first seat.
     before: Option<u64>,
 }
@@ -132,7 +147,7 @@ impl Course<'_> {
         });
         let mut steps = Steps::new(seats);
         let (mut settled, mut over, mut opening_ns, mut held_from_ns) = (0, 0, 0, None);
-        let (mut bytes_each, mut open) = (None, 0);
+        let (mut bytes_each, mut open, mut silences_ms) = (None, 0, Vec::new());
         while over < seats {
             match self.next()? {
                 Some(News::Settled(report)) => {
@@ -152,11 +167,13 @@ impl Course<'_> {
                         build.add(step);
                     });
                     if seat == 0 {
+                        self.open_per_s.push(self.sum().open);
                         self.say(settled == seats);
                     }
                 }
-                Some(News::Over(seat, report, step)) => {
+                Some(News::Over(seat, report, step, more)) => {
                     over += 1;
+                    silences_ms.extend(more);
                     self.last[usize::from(seat)] = report;
                     steps.add(&step, |step| {
                         build.add(step);
@@ -200,6 +217,9 @@ impl Course<'_> {
                 status: sum.beats.status,
             },
             bytes_per_connection: bytes_each,
+            closing_ns: None,
+            open_per_s: std::mem::take(&mut self.open_per_s),
+            frames: frames(&self.config.hold, &sum, silences_ms),
         });
         outcome.verdict = verdict::judge(&outcome);
         let asked_ns = self.config.asked.duration_ns;
@@ -224,12 +244,20 @@ impl Course<'_> {
         let sum = self.sum();
         let what = if settled { "holding" } else { "opening" };
         let mut line = format!("{:>6}  {what} {}", duration(sum.at_ns as f64), count(sum.open));
+        let before = self.open_per_s.len().checked_sub(2).map_or(0, |at| self.open_per_s[at]);
+        if !settled {
+            line += &format!("  {}/s", count(sum.open.saturating_sub(before)));
+        }
         let more = [
             ("opening", sum.opening),
             ("refused", sum.refused.sum()),
             ("lost", sum.lost.sum()),
             ("heartbeats answered", sum.beats.answered),
             ("late", sum.beats.late),
+            ("echoed", sum.frames.echoed),
+            ("echoes failed", sum.frames.echoes_failed),
+            ("muted", sum.frames.muted),
+            ("found", sum.frames.found),
         ];
         for (name, n) in more.iter().filter(|(_, n)| *n > 0) {
             line += &format!("  {} {name}", count(*n));
@@ -265,8 +293,35 @@ impl Course<'_> {
 }
 
 fn losses(reasons: &Reasons) -> Losses {
-    let Reasons { refused, reset, closed, timeout, answer, no_descriptor, no_port, other } = *reasons;
-    Losses { refused, reset, closed, timeout, answer, no_descriptor, no_port, other }
+    let Reasons { refused, reset, closed, timeout, answer, no_descriptor, no_port, .. } = *reasons;
+    let Reasons { error, goaway, silent, other, .. } = *reasons;
+    Losses { refused, reset, closed, timeout, answer, no_descriptor, no_port, error, goaway, silent, other }
+}
+
+/// What frame connections did, of a hold of such.
+fn frames(hold: &HoldConfig, sum: &Report, mut silences_ms: Vec<u32>) -> Option<Frames> {
+    let Some(Heartbeat { say: Say::Frame(wishes), .. }) = &hold.heartbeat else { return None };
+    let counts = &sum.frames;
+    silences_ms.sort_unstable();
+    let ns = |ms: &u32| u64::from(*ms) * 1_000_000;
+    let errors = (0..).zip(counts.errors).filter(|(_, count)| *count > 0);
+    Some(Frames {
+        pongs: counts.pongs,
+        errors: errors.map(|(code, count)| CodeCount { code, count: count.into() }).collect(),
+        echo: wishes.echo_once.then_some(Echoes {
+            sent: counts.echoes,
+            answered: counts.echoed,
+            failed: counts.echoes_failed,
+            took_ns: counts.echoes_ns,
+        }),
+        muted: (wishes.mute > 0).then_some(Muted {
+            muted: counts.muted,
+            found: counts.found,
+            silent_min_ns: silences_ms.first().map(ns),
+            silent_p50_ns: silences_ms.get(silences_ms.len().saturating_sub(1) / 2).map(ns),
+            silent_max_ns: silences_ms.last().map(ns),
+        }),
+    })
 }
 
 /// Memory of this process that is not on disk or shared, in bytes (proc_pid_statm(5), without the pages of files).
@@ -284,7 +339,9 @@ fn too_early() -> Failure {
 const TELLING: u64 = 10_000;
 /// How often this thread looks whether the seats are still there, when they say nothing.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long connections may take to close at the end.
+/// How long connections may take to close at the end, beside what many take.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Connections that are closed in a second, at least.
+const CLOSED_PER_S: u64 = 5_000;
 /// Of one seat: connections that are closing while others take their place.
 const SPARE_CONNECTIONS: usize = 64;

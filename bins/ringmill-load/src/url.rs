@@ -28,6 +28,8 @@ pub(crate) enum Scheme {
     UdpEcho,
     /// HTTP/1.1.
     Http,
+    /// Ringmill's framed protocol over TCP.
+    Frame,
 }
 
 impl Scheme {
@@ -37,6 +39,7 @@ impl Scheme {
             Scheme::Echo => "echo",
             Scheme::UdpEcho => "udp-echo",
             Scheme::Http => "http",
+            Scheme::Frame => "frame",
         }
     }
 }
@@ -65,6 +68,7 @@ impl FromStr for Url {
             "echo" => Scheme::Echo,
             "udp-echo" => Scheme::UdpEcho,
             "http" => Scheme::Http,
+            "frame" => Scheme::Frame,
             "https" => return Err("there is no TLS in this version: expected http://".into()),
             _ => return Err(format!("`{scheme}://` is nothing that can be loaded: expected {SCHEMES}")),
         };
@@ -133,7 +137,7 @@ fn target(path: &str, scheme: Scheme) -> Result<String, String> {
     Ok(if path.starts_with('/') { path.into() } else { format!("/{path}") })
 }
 
-const SCHEMES: &str = "http://HOST[:PORT][/PATH], echo://HOST:PORT or udp-echo://HOST:PORT";
+const SCHEMES: &str = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT";
 const HTTP_PORT: u16 = 80;
 
 #[cfg(test)]
@@ -153,6 +157,7 @@ mod tests {
         check("http://[::1]:8080/ping", "http://[::1]:8080/ping");
         check("echo://localhost:7007/", "echo://localhost:7007");
         check("udp-echo://[::1]:7007", "udp-echo://[::1]:7007");
+        check("frame://127.0.0.1:7016/", "frame://127.0.0.1:7016");
     }
 
     #[test]
@@ -177,5 +182,6 @@ mod tests {
         check("http://x/\u{e4}", "percent-encoded");
         check("echo://x", "echo://x:PORT");
         check("echo://x:7/a", "has no path");
+        check("frame://x", "frame://x:PORT");
     }
 }

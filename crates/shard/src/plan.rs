@@ -53,6 +53,9 @@ pub struct Plan {
     /// A connection that has been idle for so long waits by a poll instead of an armed receive, which saves the kernel's memory
     /// for it; 0 is never. Of the engine uring.
     pub park: Duration,
+    /// Sockets that connect without an address to come from are made in the ring's table, so that they need no descriptor of the
+    /// process, even where one ring is enough. Of the engine uring, with direct descriptors.
+    pub ring_sockets: bool,
     /// How long a drain may take before what is left is aborted.
     pub drain: Duration,
     /// Most bytes of output that one leg queues. Peers that read slowly share 64 MiB a seat, their unread input counted:
@@ -81,6 +84,7 @@ impl Default for Plan {
             zero_copy: ZeroCopy::Auto,
             idle: None,
             park: Duration::from_secs(5),
+            ring_sockets: false,
             drain: Duration::from_secs(10),
             out_max: 256 * 1024,
             ring: Factors::default(),

@@ -26,6 +26,11 @@ pub fn text(outcome: &Outcome) -> String {
         ("lost", outcome.hold.as_ref().and_then(|hold| counts(&hold.lost.each()))),
         ("heartbeats", outcome.hold.as_ref().and_then(heartbeats_line)),
         ("memory", outcome.hold.as_ref().and_then(memory_line)),
+        ("server pings", outcome.hold.as_ref().and_then(pongs_line)),
+        ("errors said", outcome.hold.as_ref().and_then(codes_line)),
+        ("echo once", outcome.hold.as_ref().and_then(echo_line)),
+        ("muted", outcome.hold.as_ref().and_then(muted_line)),
+        ("closing", outcome.hold.as_ref().and_then(closing_line)),
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
@@ -257,6 +262,41 @@ fn heartbeats_line(hold: &Hold) -> Option<String> {
 
 fn memory_line(hold: &Hold) -> Option<String> {
     hold.bytes_per_connection.map(|each| format!("{} a connection, in this process", bytes(each)))
+}
+
+fn pongs_line(hold: &Hold) -> Option<String> {
+    hold.frames.as_ref().map(|frames| format!("{} answered", count(frames.pongs)))
+}
+
+fn codes_line(hold: &Hold) -> Option<String> {
+    let errors = &hold.frames.as_ref()?.errors;
+    let said = errors.iter().map(|error| format!("{} of code {}", count(error.count), error.code));
+    (!errors.is_empty()).then(|| said.collect::<Vec<_>>().join(", "))
+}
+
+fn echo_line(hold: &Hold) -> Option<String> {
+    let echo = hold.frames.as_ref()?.echo?;
+    let took = match echo.took_ns {
+        0 => "the hold ended before the last".to_owned(),
+        ns => format!("in {}", duration(ns as f64)),
+    };
+    let (answered, sent, failed) = (count(echo.answered), count(echo.sent), count(echo.failed));
+    Some(format!("{answered} of {sent} came back, {failed} failed, {took}"))
+}
+
+fn muted_line(hold: &Hold) -> Option<String> {
+    let muted = hold.frames.as_ref()?.muted?;
+    let mut said = format!("{} fell silent, the server found {}", count(muted.muted), count(muted.found));
+    if let (Some(min), Some(p50), Some(max)) = (muted.silent_min_ns, muted.silent_p50_ns, muted.silent_max_ns)
+    {
+        let ms = |ns: u64| count(ns / 1_000_000);
+        let _ = write!(said, " after {} to {} ms, median {} ms", ms(min), ms(max), ms(p50));
+    }
+    Some(said)
+}
+
+fn closing_line(hold: &Hold) -> Option<String> {
+    hold.closing_ns.map(|ns| format!("all closed in {}", duration(ns as f64)))
 }
 
 /// `3 reset, 1 timeout`, of what is not 0; `None` when all are.

@@ -192,8 +192,8 @@ fn room(load: &Load, shards: usize, has_idle: bool) -> Result<(), Failure> {
     let wish = Wish {
         connections: load.connections.into(),
         shards: shards as u64,
-        sources: 1,
         udp: load.service == Service::UdpEcho,
+        ..Wish::default()
     };
     room.check(wish)?;
     if !has_idle || load.idle == 0 {

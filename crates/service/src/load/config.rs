@@ -61,6 +61,11 @@ pub enum Talk {
     },
     /// HTTP/1.1 requests.
     Http(http::Request),
+    /// DATA frames of Ringmill's framed protocol (docs/FRAME.md) that come back, behind a HELLO for each connection.
+    Frame {
+        /// Of one payload, 1 to 1,048,576.
+        bytes: usize,
+    },
 }
 
 /// When requests are sent.

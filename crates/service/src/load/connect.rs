@@ -104,6 +104,10 @@ impl Load {
             Life::Churn(requests) => (requests.max(1), u64::MAX),
             Life::Time(life) => (u64::MAX, now_ns.saturating_add(life.as_nanos() as u64)),
         };
+        if let (Saying::Frame(_, hello), Some(leg)) = (&self.talk, line.leg) {
+            // What is asked need not wait for its answer.
+            io.out(leg).copy(hello);
+        }
         self.connecting -= 1;
         self.record.connected(now_ns - since_ns);
         self.tried(index);

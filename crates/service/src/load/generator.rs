@@ -4,6 +4,7 @@
 //! waited for until its timeout. What is done is in files of their own: `connect`, `send`, `hear`, `time`.
 
 use super::config::{Config, Gate, Pace, Talk};
+use super::frame;
 use super::http::Answers;
 use super::line::{Line, State};
 use super::pace::Pacer;
@@ -69,6 +70,8 @@ pub(super) enum Saying {
     Echo(Pattern),
     Datagrams(Pattern, Vec<Messages>),
     Http(Answers),
+    /// With the HELLO of each connection.
+    Frame(Pattern, Vec<u8>),
 }
 
 /// How often things are looked after that nothing else brings about.
@@ -92,6 +95,7 @@ impl Load {
                 Saying::Datagrams(pattern, all)
             }
             Talk::Http(request) => Saying::Http(Answers::new(request, config.verify)),
+            Talk::Frame { bytes } => Saying::Frame(pattern(*bytes), frame::hello()),
         };
         let step_ns = step_ns(config.duration);
         let steps = config.duration.as_nanos() as u64 / step_ns;

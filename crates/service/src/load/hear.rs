@@ -1,9 +1,10 @@
 //! Answers: held against what was to come, timed, accounted for.
 
 use super::echo::{self, Window};
+use super::frame;
 use super::generator::{Load, Saying};
 use super::line::{Line, State};
-use super::reader::Answer;
+use super::reader::{Answer, Reader};
 use super::record::{Failure, Recorder};
 use shard::{Input, Io, LegError, Packet};
 
@@ -38,6 +39,9 @@ impl Load {
                 Saying::Echo(pattern) => {
                     echo::read(&mut reader, pattern, window, piece, config.verify, ended);
                 }
+                Saying::Frame(pattern, _) => {
+                    frame::read(&mut reader, pattern, window, piece, config.verify, ended);
+                }
                 Saying::Http(answers) => {
                     answers.read(&mut reader, window.outstanding as usize, piece, now_ns, ended);
                 }
@@ -46,6 +50,12 @@ impl Load {
             if garbage {
                 break;
             }
+        }
+        if let (Reader::Frame(frames), Some(leg)) = (&mut reader, line.leg)
+            && !frames.pongs.is_empty()
+        {
+            io.out(leg).copy(&frames.pongs);
+            frames.pongs.clear();
         }
         line.reader = reader;
         if let Some(counts) = record.counts_in_time(now_ns) {

@@ -10,11 +10,12 @@
 mod beat;
 mod config;
 mod connect;
+mod frame;
 mod hear;
 mod report;
 
-pub use config::{Heartbeat, HoldConfig, Say};
-pub use report::{BeatCounts, HoldSink, Reasons, Report};
+pub use config::{Frames, Heartbeat, HoldConfig, Say};
+pub use report::{BeatCounts, CODES, FrameCounts, HoldSink, Reasons, Report};
 
 use super::config::Gate;
 use super::http::Answers;
@@ -65,7 +66,7 @@ pub struct Hold {
 
 /// One connection.
 struct Held {
-    /// When its connect began, or its outstanding heartbeat was due.
+    /// When its connect began, or its outstanding heartbeat was due; of frames: when the peer was last heard, or it fell silent.
     since_ns: u64,
     leg: Option<Leg>,
     /// Heartbeats that were sent.
@@ -75,6 +76,10 @@ struct Held {
     tried: bool,
     /// It was open once.
     reached: bool,
+    /// What became of the frame that was to come back.
+    echo: frame::Echo,
+    /// Its peer has been quiet for so long that it is looked after by itself.
+    suspect: bool,
 }
 
 const _: () = assert!(size_of::<Held>() <= 32, "a held connection is paid for a million times");
@@ -83,9 +88,13 @@ const _: () = assert!(size_of::<Held>() <= 32, "a held connection is paid for a 
 enum State {
     Down,
     Connecting,
+    /// HELLO was said and not answered yet.
+    Greeting,
     Open,
     /// Open, and a heartbeat is not answered yet.
     Beating,
+    /// Open, and it does not say a word.
+    Muted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +112,7 @@ enum Saying {
     Nothing,
     Echo(Pattern),
     Http(Bytes, Answers),
+    Frame(Box<frame::Frames>),
 }
 
 /// Bytes of an echoed heartbeat.
@@ -118,12 +128,24 @@ impl Hold {
     /// the duration from the time that `gate` says.
     pub fn new(config: Arc<HoldConfig>, gate: Arc<Gate>, seat: u16, sink: Box<dyn HoldSink>) -> Hold {
         let count = (u32::from(seat)..config.connections).step_by(usize::from(config.seats)).count();
-        let down =
-            || Held { since_ns: 0, leg: None, beats: 0, state: State::Down, tried: false, reached: false };
+        let down = || Held {
+            since_ns: 0,
+            leg: None,
+            beats: 0,
+            state: State::Down,
+            tried: false,
+            reached: false,
+            echo: frame::Echo::None,
+            suspect: false,
+        };
+        let every = config.heartbeat.as_ref().map_or(Duration::ZERO, |heartbeat| heartbeat.every);
         let say = match config.heartbeat.as_ref().map(|heartbeat| &heartbeat.say) {
             None => Saying::Nothing,
             Some(Say::Echo) => Saying::Echo(Pattern::new(config.seed, ECHO_BYTES)),
             // Only the class of an answer counts: a page that changes is alive.
+            Some(Say::Frame(frames)) => {
+                Saying::Frame(Box::new(frame::Frames::new(*frames, every, config.seed, seat, config.seats)))
+            }
             Some(Say::Http(request)) => Saying::Http(request.bytes.clone(), Answers::new(request, false)),
         };
         Hold {
@@ -161,7 +183,8 @@ impl Hold {
             let behind =
                 every_ns / self.held.len() as u64 * u64::from(self.seat) / u64::from(self.config.seats);
             let seed = self.config.seed ^ u64::from(self.seat) << 32;
-            self.beats = Some(Beats::new(self.since_ns + behind, every_ns, self.held.len() as u32, seed));
+            let beats = Beats::new(self.since_ns + behind, every_ns, self.held.len() as u32, seed);
+            self.beats = Some(if let Saying::Frame(_) = self.say { beats.drawn() } else { beats });
         }
         self.check_settled(io);
         self.connect_more(io);
@@ -196,6 +219,7 @@ impl Hold {
             self.time_out(io);
             self.connect_more(io);
             self.beat_due(io);
+            self.do_once(io);
         }
         while now_ns >= self.until_ns && self.phase != Phase::Closing && self.phase != Phase::Over {
             // Whole seconds of the seat's own time, so that those of all seats add up.
@@ -213,7 +237,11 @@ impl Hold {
     /// The hold is over: what is open is closed from now on.
     fn end_hold(&mut self) {
         self.step.to_ns = self.report.at_ns.max(self.step.from_ns + 1);
-        self.sink.over(&self.report, &mut self.step);
+        let silences_ms = match &mut self.say {
+            Saying::Frame(frames) => std::mem::take(&mut frames.silences_ms),
+            _ => Vec::new(),
+        };
+        self.sink.over(&self.report, &mut self.step, silences_ms);
         self.phase = Phase::Closing;
     }
 
@@ -236,7 +264,12 @@ impl Service for Hold {
 
     fn on(&mut self, (): &mut (), event: Event<'_, Hold>, io: &mut Io<'_, Hold>) -> Next {
         match event {
-            Event::Timer(token) if Some(token) == self.tick => self.look_after(io),
+            Event::Timer(token) if Some(token) == self.tick => {
+                self.look_after(io);
+                if self.phase == Phase::Over && io.draining() {
+                    return Next::Close;
+                }
+            }
             Event::Timer(_) => {
                 self.wake_ns = 0;
                 if self.phase != Phase::Closing && self.phase != Phase::Over {
@@ -256,7 +289,7 @@ impl Service for Hold {
             }
             Event::Eof(leg) => {
                 if let Some(index) = self.index_of(leg) {
-                    self.lose(index, |lost| &mut lost.closed, io);
+                    self.ended(index, |reasons| &mut reasons.closed, io);
                     io.close(leg);
                 }
             }
@@ -268,6 +301,8 @@ impl Service for Hold {
                     }
                 }
             }
+            // What is held goes in parts.
+            Event::Drain(_) if self.phase == Phase::Closing => {}
             Event::Drain(_) => {
                 if !matches!(self.phase, Phase::Closing | Phase::Over) {
                     self.report.at_ns = io.now_ns() - self.since_ns;

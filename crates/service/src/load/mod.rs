@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! schedule (pace) -> a free connection (line) -> its bytes (pattern, http) -> Out ... the kernel ... -> Input
-//!   -> held against what was to come (reader: echo, http) -> times (record) -> histograms of the step -> sink
+//!   -> held against what was to come (reader: echo, frame, http) -> times (record) -> histograms of the step -> sink
 //! ```
 //!
 //! It never reads a clock: intended times are arithmetic, the time of an answer is that of the turn in which it came, and when a
@@ -14,6 +14,7 @@
 mod config;
 mod connect;
 mod echo;
+mod frame;
 mod generator;
 mod hear;
 pub mod hold;
@@ -31,6 +32,7 @@ mod time;
 mod udp;
 
 pub use config::{CloseBy, Config, Gate, Late, Life, Pace, Talk};
+pub use frame::{BYTES_MAX as FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
 pub use generator::Load;
 pub use sink::{Gap, Sink};
 pub use sockets::{listeners, out_max, step_ns};

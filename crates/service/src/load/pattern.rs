@@ -51,17 +51,25 @@ impl Pattern {
     /// Writes message `number`; `false` when there is no room for it.
     #[inline]
     pub(super) fn write(&self, connection: u32, number: u64, out: &mut Out) -> bool {
+        self.write_behind(&[], connection, number, out)
+    }
+
+    /// The same behind `front`, with which it belongs together.
+    #[inline]
+    pub(super) fn write_behind(&self, front: &[u8], connection: u32, number: u64, out: &mut Out) -> bool {
         let head = &number.to_le_bytes()[..self.head()];
+        let all = front.len() + self.bytes;
         // An output whose bound is shorter than a message takes one by copy, when it is empty.
-        if self.bytes < SHARED || out.room() < self.bytes {
-            return out.write(self.bytes, |to| {
+        if self.bytes < SHARED || out.room() < all {
+            return out.write(all, |to| {
+                to.extend_from_slice(front);
                 to.extend_from_slice(head);
                 to.extend_from_slice(self.fill(connection, number, 0));
             });
         }
         let begin = place(connection, number);
         let rest = Chunk::Shared(self.fill.slice(begin..begin + self.bytes - head.len()));
-        let written = out.copy(head) && out.push(rest).is_ok();
+        let written = (front.is_empty() || out.copy(front)) && out.copy(head) && out.push(rest).is_ok();
         debug_assert!(written, "there was room for all of it");
         written
     }

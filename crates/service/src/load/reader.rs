@@ -3,7 +3,7 @@
 //! A reader is told bytes, cut anywhere, and says for each answer that ended how it was. It keeps no bytes of an answer that is as
 //! expected.
 
-use super::{echo, http};
+use super::{echo, frame, http};
 
 /// What was found of one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) enum Reader {
     Echo(echo::Partial),
     /// In an HTTP answer.
     Http(http::Partial),
+    /// Among frames.
+    Frame(Box<frame::Partial>),
 }
 
 impl Reader {
@@ -46,6 +48,7 @@ impl Reader {
             Reader::Idle => false,
             Reader::Echo(partial) => partial.is_midway(),
             Reader::Http(_) => true,
+            Reader::Frame(partial) => partial.is_midway(),
         }
     }
 }

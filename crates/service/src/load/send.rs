@@ -1,6 +1,7 @@
 //! Sending: what is due, on the connection that has been free for longest.
 
 use super::config::{Late, Pace, Talk};
+use super::frame;
 use super::generator::{Load, Phase, Saying};
 use super::line::Request;
 use super::pace::Pacer;
@@ -118,6 +119,10 @@ impl Load {
         let (written, bytes) = match (&self.talk, &self.config.talk) {
             (Saying::Echo(pattern), _) => {
                 (pattern.write(line.number, line.next, io.out(leg)), pattern.bytes())
+            }
+            (Saying::Frame(pattern, _), _) => {
+                let written = frame::request(pattern, line.number, line.next, io.out(leg));
+                (written, frame::FRAME_HEADER_BYTES + pattern.bytes())
             }
             (Saying::Http(_), Talk::Http(http)) if http.bytes.len() <= COPIED => {
                 (io.out(leg).copy(&http.bytes), http.bytes.len())

@@ -1,6 +1,7 @@
 //! What an engine's plan needs to know of a load.
 
 use super::config::{Config, Talk};
+use super::frame;
 use shard::plan::{Listen, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub fn step_ns(duration: Duration) -> u64 {
 pub fn out_max(config: &Config) -> usize {
     let bytes = match &config.talk {
         Talk::Echo { bytes } | Talk::UdpEcho { bytes } => *bytes,
+        Talk::Frame { bytes } => frame::FRAME_HEADER_BYTES + bytes,
         Talk::Http(request) => request.bytes.len(),
     };
     (2 * bytes * usize::from(config.pipeline)).clamp(256 << 10, 64 << 20)

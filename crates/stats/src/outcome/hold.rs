@@ -18,6 +18,65 @@ pub struct Hold {
     /// By how much the memory of this process grew while connections were opened, buffers that all share included and the kernel's
     /// part not, for each that was open then; `null` under 10,000.
     pub bytes_per_connection: Option<f64>,
+    /// How long it took to close all that was open at the end, to the last descriptor; `null` when it was cut short.
+    #[serde(default)]
+    pub closing_ns: Option<u64>,
+    /// Connections that were open at the end of each second since the first connect.
+    #[serde(default)]
+    pub open_per_s: Vec<u64>,
+    /// What frame connections did beside their heartbeats; stands in holds of `frame://` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<Frames>,
+}
+
+/// What frame connections did beside their heartbeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frames {
+    /// PINGs of the server that were answered.
+    pub pongs: u64,
+    /// ERROR frames of the server, by code (docs/FRAME.md); those of an unknown code count as 0.
+    pub errors: Vec<CodeCount>,
+    /// The one frame of each connection that had to come back; `null` where it was not asked for.
+    pub echo: Option<Echoes>,
+    /// Connections that fell silent without being closed; `null` where that was not asked for.
+    pub muted: Option<Muted>,
+}
+
+/// How often the server said an ERROR.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeCount {
+    /// Its code.
+    pub code: u32,
+    /// How often.
+    pub count: u64,
+}
+
+/// One frame of each connection that had to come back, byte by byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echoes {
+    /// Frames that were sent, one on each connection that was open then.
+    pub sent: u64,
+    /// That came back as they were sent.
+    pub answered: u64,
+    /// That did not, or not in time, or whose connection was lost meanwhile.
+    pub failed: u64,
+    /// From the first frame to the end of the last; 0 when the hold ended before that.
+    pub took_ns: u64,
+}
+
+/// Connections that fell silent: they neither sent nor answered anything, and were not closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Muted {
+    /// How many fell silent.
+    pub muted: u64,
+    /// How many of them the server had ended when the hold ended.
+    pub found: u64,
+    /// After how long a silence, the shortest; `null` when none was found. To the millisecond.
+    pub silent_min_ns: Option<u64>,
+    /// The median.
+    pub silent_p50_ns: Option<u64>,
+    /// The longest.
+    pub silent_max_ns: Option<u64>,
 }
 
 /// Why connections are not there.
@@ -37,14 +96,24 @@ pub struct Losses {
     pub no_descriptor: u64,
     /// The source address had no port left.
     pub no_port: u64,
+    /// The peer said ERROR.
+    #[serde(default)]
+    pub error: u64,
+    /// The peer said GOAWAY.
+    #[serde(default)]
+    pub goaway: u64,
+    /// The peer was silent for the agreed number of heartbeats.
+    #[serde(default)]
+    pub silent: u64,
     /// Anything else that the kernel said.
     pub other: u64,
 }
 
 impl Losses {
     /// Each with its name in the file.
-    pub fn each(&self) -> [(&'static str, u64); 8] {
-        let Losses { refused, reset, closed, timeout, answer, no_descriptor, no_port, other } = *self;
+    pub fn each(&self) -> [(&'static str, u64); 11] {
+        let Losses { refused, reset, closed, timeout, answer, no_descriptor, no_port, .. } = *self;
+        let Losses { error, goaway, silent, other, .. } = *self;
         [
             ("refused", refused),
             ("reset", reset),
@@ -53,6 +122,9 @@ impl Losses {
             ("answer", answer),
             ("no_descriptor", no_descriptor),
             ("no_port", no_port),
+            ("error", error),
+            ("goaway", goaway),
+            ("silent", silent),
             ("other", other),
         ]
     }

@@ -13,7 +13,7 @@ mod step;
 
 pub use build::{Build, Cost, End, Plan};
 pub use environment::{Change, Environment};
-pub use hold::{Heartbeats, Hold, Losses};
+pub use hold::{CodeCount, Echoes, Frames, Heartbeats, Hold, Losses, Muted};
 pub use latency::{Ci95, Latencies, Latency, Point, Quantile};
 pub use search::{Search, SearchPoint};
 pub use step::Step;

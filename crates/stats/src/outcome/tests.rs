@@ -2,7 +2,10 @@
 
 pub(crate) mod check;
 
-use super::{Asked, Build, Command, Heartbeats, Hold, Losses, Outcome, Search, SearchPoint};
+use super::{
+    Asked, Build, CodeCount, Command, Echoes, Frames, Heartbeats, Hold, Losses, Muted, Outcome, Search,
+    SearchPoint,
+};
 use crate::interval::Interval;
 use crate::sample;
 use check::Schema;
@@ -43,6 +46,20 @@ fn full() -> Outcome {
             ..Heartbeats::default()
         },
         bytes_per_connection: Some(231.5),
+        closing_ns: Some(2_000_000_000),
+        open_per_s: vec![9_000, 99_990],
+        frames: Some(Frames {
+            pongs: 3,
+            errors: vec![CodeCount { code: 16, count: 2 }],
+            echo: Some(Echoes { sent: 9, answered: 8, failed: 1, took_ns: 5_000_000 }),
+            muted: Some(Muted {
+                muted: 3,
+                found: 2,
+                silent_min_ns: Some(70_000_000_000),
+                silent_p50_ns: Some(80_000_000_000),
+                silent_max_ns: Some(90_001_000_000),
+            }),
+        }),
     });
     outcome
 }
@@ -84,10 +101,15 @@ fn results_are_what_the_schema_says() {
     let mut silent = full();
     let hold_of = silent.hold.as_mut().expect("it has one");
     (hold_of.heartbeats.every_ns, hold_of.bytes_per_connection) = (None, None);
+    (hold_of.closing_ns, hold_of.frames) = (None, None);
+    let mut none_found = full();
+    if let Some(Hold { frames: Some(frames), .. }) = &mut none_found.hold {
+        (frames.echo, frames.muted) = (None, Some(Muted { muted: 1, ..Muted::default() }));
+    }
     let mut nothing_found = full();
     let search = nothing_found.search.as_mut().expect("it has one");
     (search.rate_per_s, search.ci95_per_s, search.ended) = (None, None, "floor".to_owned());
-    for outcome in [sample::good(), empty(), full(), hold, silent, nothing_found] {
+    for outcome in [sample::good(), empty(), full(), hold, silent, none_found, nothing_found] {
         schema().check(&json(&outcome)).unwrap();
     }
 }

@@ -3,6 +3,10 @@
 //! An interval has as many equal places as the seat has connections. The seed deals the places to the connections, and says how far
 //! into its place each beat is. So beats are spread evenly however many connections there are, those of one connection are exactly an
 //! interval apart, and what is due is found by counting on: nobody looks through all connections.
+//!
+//! Where a protocol wants intervals drawn anew (docs/FRAME.md: from 0.9 to 1.1 of what was agreed), the tenth of an interval that a
+//! place lies in is turned by as many places as are drawn for it each time, and each beat is drawn anew within its place. That still
+//! is a beat in each place.
 
 use shard::random::Random;
 
@@ -16,6 +20,8 @@ pub(super) struct Beats {
     stride: u64,
     shift: u64,
     seed: u64,
+    /// Places that are turned together; 0 where intervals are not drawn.
+    window: u64,
 }
 
 /// One heartbeat.
@@ -38,16 +44,41 @@ impl Beats {
         while common(stride, connections) > 1 {
             stride += 1;
         }
-        Beats { begin_ns, interval_ns, connections, stride, shift, seed: random.next() }
+        Beats { begin_ns, interval_ns, connections, stride, shift, seed: random.next(), window: 0 }
+    }
+
+    /// The same, with each interval of a connection drawn anew from 0.9 to 1.1 of the usual one.
+    pub(super) fn drawn(self) -> Beats {
+        Beats { window: (self.connections / 10).max(1), ..self }
     }
 
     /// Beat number `beat` of the seat.
     pub(super) fn at(&self, beat: u64) -> Beat {
         let (round, place) = (beat / self.connections, beat % self.connections);
+        if self.window > 0 {
+            return self.drawn_at(beat, round, place);
+        }
         let jitter = Random::new(self.seed ^ place).below(self.interval_ns);
+        self.beat(round, place, jitter, place)
+    }
+
+    fn drawn_at(&self, beat: u64, round: u64, place: u64) -> Beat {
+        let begin = place / self.window * self.window;
+        let places = self.window.min(self.connections - begin);
+        let turn = Random::new(self.seed ^ begin << 32 ^ round).below(places);
+        let whose = begin + (place - begin + turn) % places;
+        // Of few connections a place is longer than what may be drawn.
+        let most = self.interval_ns.min(self.interval_ns / 10 * self.connections).max(1);
+        let jitter = Random::new(!self.seed ^ beat).below(most);
+        self.beat(round, place, jitter, whose)
+    }
+
+    /// The beat `jitter` into a place, in parts of which the place has as many as an interval nanoseconds; of the connection whose
+    /// place is `whose`.
+    fn beat(&self, round: u64, place: u64, jitter: u64, whose: u64) -> Beat {
         let within = u128::from(place) * u128::from(self.interval_ns) + u128::from(jitter);
         let within_ns = (within / u128::from(self.connections)) as u64;
-        let index = (u128::from(self.stride) * u128::from(place) + u128::from(self.shift))
+        let index = (u128::from(self.stride) * u128::from(whose) + u128::from(self.shift))
             % u128::from(self.connections);
         Beat { at_ns: self.begin_ns + round * self.interval_ns + within_ns, index: index as u32 }
     }
@@ -85,6 +116,26 @@ mod tests {
         // One in each thousandth of each interval, at most.
         for (beat, at_ns) in (0..).zip(&times) {
             assert!((beat * 1_000_000..(beat + 1) * 1_000_000).contains(at_ns), "{beat}: {at_ns}");
+        }
+    }
+
+    #[test]
+    fn drawn_intervals_lie_within_a_tenth_differ_and_leave_one_beat_in_each_place() {
+        for connections in [1, 2, 9, 10, 19, 97, 1000] {
+            let beats = Beats::new(0, 10_000_000, connections, 42).drawn();
+            let mut last = vec![None; connections as usize];
+            let (mut least, mut most) = (u64::MAX, 0);
+            for beat in 0..20 * u64::from(connections) {
+                let Beat { at_ns, index } = beats.at(beat);
+                let place = 10_000_000 / u64::from(connections);
+                assert!(at_ns.abs_diff(beat * 10_000_000 / u64::from(connections)) <= place, "{beat}: {at_ns}");
+                if let Some(before) = last[index as usize].replace(at_ns) {
+                    (least, most) = (least.min(at_ns - before), most.max(at_ns - before));
+                }
+            }
+            assert!(last.iter().all(Option::is_some));
+            assert!(least >= 9_000_000 && most <= 11_000_000, "{connections}: {least} to {most}");
+            assert!(most - least > 500_000, "{connections}: {least} to {most}");
         }
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct HoldConfig {
     /// Whom to connect to.
     pub target: SocketAddr,
+    /// Addresses to connect to in turn, at the target's port; empty is the target's alone.
+    pub to: Vec<IpAddr>,
     /// Addresses to come from, in turn; empty leaves it to the kernel.
     pub from: Vec<IpAddr>,
     /// Seats that share the connections, at least 1.
@@ -48,4 +50,19 @@ pub enum Say {
     Echo,
     /// A request, whose answer has to be of class 2.
     Http(http::Request),
+    /// PING, which has to be answered by PONG (docs/FRAME.md). The connection is one of frames: it begins with HELLO.
+    Frame(Frames),
+}
+
+/// What frame connections do beside their heartbeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frames {
+    /// Silent intervals after which a side is dead, as it is wished in HELLO; 0 leaves it to the server.
+    pub misses: u32,
+    /// When all connections were tried, each sends a frame that has to come back.
+    pub echo_once: bool,
+    /// So many connections, of all seats, fall silent without being closed: the server has to find them.
+    pub mute: u32,
+    /// How long after the hold began they do, if the echoes are over by then.
+    pub mute_after: Duration,
 }

@@ -2,7 +2,7 @@
 
 use super::super::config::CloseBy;
 use super::report::Reasons;
-use super::{Hold, Phase, State};
+use super::{Hold, Phase, Saying, State};
 use shard::{Connect, Io, LegError};
 use std::net::SocketAddr;
 
@@ -42,8 +42,10 @@ impl Hold {
     fn connect(&mut self, index: u32, io: &mut Io<'_, Hold>) {
         let number = index as usize * usize::from(self.config.seats) + usize::from(self.seat);
         let from = self.config.from.get(number % self.config.from.len().max(1)).copied();
+        let to = self.config.to.get(number % self.config.to.len().max(1)).copied();
+        let target = self.config.target;
         let connect = Connect {
-            to: self.config.target,
+            to: SocketAddr::new(to.unwrap_or(target.ip()), target.port()),
             from: from.map(|ip| SocketAddr::new(ip, 0)),
             deadline: self.config.timeout,
         };
@@ -70,6 +72,15 @@ impl Hold {
         if held.state != State::Connecting {
             return;
         }
+        match self.say {
+            Saying::Frame(_) => self.greet(index, io),
+            _ => self.begun(index, io),
+        }
+    }
+
+    /// A connection is one that is held from now on.
+    pub(super) fn begun(&mut self, index: u32, io: &mut Io<'_, Hold>) {
+        let held = &mut self.held[index as usize];
         let took_ns = io.now_ns() - held.since_ns;
         held.state = State::Open;
         let fresh = !std::mem::replace(&mut held.reached, true);
@@ -84,14 +95,24 @@ impl Hold {
 
     /// The engine says that a connection failed, or could not be opened.
     pub(super) fn failed(&mut self, index: u32, why: LegError, io: &mut Io<'_, Hold>) {
-        if self.held[index as usize].state == State::Connecting {
+        self.ended(index, |reasons| reason(reasons, why), io);
+    }
+
+    /// A connection is no more: it was open, or could not be opened.
+    pub(super) fn ended(
+        &mut self,
+        index: u32,
+        reason: impl FnOnce(&mut Reasons) -> &mut u64,
+        io: &mut Io<'_, Hold>,
+    ) {
+        if matches!(self.held[index as usize].state, State::Connecting | State::Greeting) {
             self.report.opening -= 1;
-            *reason(&mut self.report.refused, why) += 1;
+            *reason(&mut self.report.refused) += 1;
             self.gone(index);
             self.tried(index, io);
             self.try_again(index, io);
         } else {
-            self.lose(index, |lost| reason(lost, why), io);
+            self.lose(index, reason, io);
         }
     }
 
@@ -102,11 +123,17 @@ impl Hold {
         reason: impl FnOnce(&mut Reasons) -> &mut u64,
         io: &mut Io<'_, Hold>,
     ) {
-        *reason(&mut self.report.lost) += 1;
         self.report.open -= 1;
-        self.step.counts.lost_connections += 1;
         let held = &self.held[index as usize];
-        if held.state == State::Beating {
+        if held.state == State::Muted {
+            return self.found(index, io);
+        }
+        *reason(&mut self.report.lost) += 1;
+        self.step.counts.lost_connections += 1;
+        if held.state == State::Beating && matches!(self.say, Saying::Frame(_)) {
+            // When it was sent is known to the PING alone.
+            self.step.counts.reset += 1;
+        } else if held.state == State::Beating {
             self.step.response.saturating_record(io.now_ns().saturating_sub(held.since_ns).max(1));
             self.step.counts.reset += 1;
         }
@@ -114,7 +141,8 @@ impl Hold {
         self.try_again(index, io);
     }
 
-    fn gone(&mut self, index: u32) {
+    pub(super) fn gone(&mut self, index: u32) {
+        self.forget_echo(index);
         let held = &mut self.held[index as usize];
         (held.state, held.leg) = (State::Down, None);
         self.midway.remove(&index);

@@ -8,6 +8,9 @@ use shard::{Input, Io};
 impl Hold {
     /// Sends the heartbeats that are due.
     pub(super) fn beat_due(&mut self, io: &mut Io<'_, Hold>) {
+        if let Saying::Frame(_) = self.say {
+            return self.ping_due(io);
+        }
         let now_ns = io.now_ns();
         while let Some(beat) = self.beats.as_ref().map(|beats| beats.at(self.beat)) {
             if beat.at_ns > now_ns {
@@ -42,12 +45,15 @@ impl Hold {
         counts.bytes_out += match &self.say {
             Saying::Echo(pattern) => pattern.bytes() as u64,
             Saying::Http(bytes, _) => bytes.len() as u64,
-            Saying::Nothing => 0,
+            Saying::Nothing | Saying::Frame(_) => 0,
         };
     }
 
     /// Bytes came on a connection.
     pub(super) fn hear(&mut self, index: u32, mut input: Input<'_>, io: &mut Io<'_, Hold>) {
+        if let Saying::Frame(_) = self.say {
+            return self.hear_frames(index, input, io);
+        }
         let now_ns = io.now_ns();
         let held = &mut self.held[index as usize];
         let mut outstanding = u64::from(held.state == State::Beating);
@@ -73,7 +79,7 @@ impl Hold {
                     answers.read(&mut reader, outstanding as usize, piece, now_ns, &mut ended);
                 }
                 // Nobody asked for it. Some servers greet.
-                Saying::Nothing => {}
+                Saying::Nothing | Saying::Frame(_) => {}
             }
             outstanding = u64::from(outstanding > 0 && !good && !status);
         }
@@ -107,6 +113,9 @@ impl Hold {
     /// Ends connections whose heartbeat was not answered in time. Looks at those alone that may be: the second look at a beat comes when
     /// its answer should have.
     pub(super) fn time_out(&mut self, io: &mut Io<'_, Hold>) {
+        if let Saying::Frame(_) = self.say {
+            return self.time_out_frames(io);
+        }
         let now_ns = io.now_ns();
         let timeout_ns = self.config.timeout.as_nanos() as u64;
         while let Some(beat) = self.beats.as_ref().map(|beats| beats.at(self.looked)) {

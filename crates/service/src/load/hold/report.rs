@@ -11,7 +11,8 @@ pub trait HoldSink {
     /// swapped for an empty interval.
     fn step(&mut self, report: &Report, step: &mut Box<Interval>);
     /// The hold is over and nothing more will come: `report.open` is what was open when it ended.
-    fn over(&mut self, report: &Report, step: &mut Box<Interval>);
+    /// `silences_ms` is how long each connection that fell silent on purpose had been so when the server ended it, in milliseconds.
+    fn over(&mut self, report: &Report, step: &mut Box<Interval>, silences_ms: Vec<u32>);
 }
 
 /// What is so at a time, and what happened since the seat began.
@@ -33,7 +34,33 @@ pub struct Report {
     pub lost: Reasons,
     /// Heartbeats.
     pub beats: BeatCounts,
+    /// What frame connections did besides.
+    pub frames: FrameCounts,
 }
+
+/// What happened on frame connections beside heartbeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameCounts {
+    /// PINGs of the server that were answered.
+    pub pongs: u64,
+    /// ERROR frames of the server by their code; those of an unknown code stand at 0.
+    pub errors: [u32; CODES],
+    /// Frames that were sent to come back, those that did, those that did not.
+    pub echoes: u64,
+    /// See `echoes`.
+    pub echoed: u64,
+    /// See `echoes`.
+    pub echoes_failed: u64,
+    /// From the first to the end of the last; 0 until then.
+    pub echoes_ns: u64,
+    /// Connections that fell silent on purpose, and those of them that the server has ended since.
+    pub muted: u64,
+    /// See `muted`.
+    pub found: u64,
+}
+
+/// Codes of ERROR, 0 included.
+pub const CODES: usize = proto::frame::Refusal::ALL.len() + 1;
 
 /// What became of heartbeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +92,12 @@ pub struct Reasons {
     pub no_descriptor: u64,
     /// The source address has no port left for it (EADDRNOTAVAIL, EADDRINUSE).
     pub no_port: u64,
+    /// The peer said ERROR.
+    pub error: u64,
+    /// The peer said GOAWAY.
+    pub goaway: u64,
+    /// The peer was silent for the agreed number of heartbeats.
+    pub silent: u64,
     /// Anything else that the kernel said.
     pub other: u64,
 }
@@ -72,8 +105,10 @@ pub struct Reasons {
 impl Reasons {
     /// All of them.
     pub fn sum(&self) -> u64 {
-        let Reasons { refused, reset, closed, timeout, answer, no_descriptor, no_port, other } = self;
-        refused + reset + closed + timeout + answer + no_descriptor + no_port + other
+        let Reasons { refused, reset, closed, timeout, answer, no_descriptor, no_port, .. } = self;
+        let Reasons { error, goaway, silent, other, .. } = self;
+        let said = error + goaway + silent;
+        refused + reset + closed + timeout + answer + no_descriptor + no_port + said + other
     }
 }
 
@@ -86,6 +121,9 @@ impl AddAssign for Reasons {
         self.answer += more.answer;
         self.no_descriptor += more.no_descriptor;
         self.no_port += more.no_port;
+        self.error += more.error;
+        self.goaway += more.goaway;
+        self.silent += more.silent;
         self.other += more.other;
     }
 }
@@ -104,5 +142,20 @@ impl AddAssign for Report {
         self.beats.answered += more.beats.answered;
         self.beats.late += more.beats.late;
         self.beats.status += more.beats.status;
+        self.frames += more.frames;
+    }
+}
+
+impl AddAssign for FrameCounts {
+    /// The sum of two seats; the longer time.
+    fn add_assign(&mut self, more: FrameCounts) {
+        self.pongs += more.pongs;
+        self.errors.iter_mut().zip(more.errors).for_each(|(sum, more)| *sum += more);
+        self.echoes += more.echoes;
+        self.echoed += more.echoed;
+        self.echoes_failed += more.echoes_failed;
+        self.echoes_ns = self.echoes_ns.max(more.echoes_ns);
+        self.muted += more.muted;
+        self.found += more.found;
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Rings {
     slots: u32,
     /// What those beside fetch into; none where there is one ring.
     pool: Option<Pool>,
+    /// Sockets that connect come from the tables.
+    sockets: bool,
     /// Rings with submissions that the kernel has not taken.
     pushed: Vec<usize>,
     /// Rings with completions to be taken.
@@ -54,12 +56,19 @@ impl Rings {
             beside,
             slots: 0,
             pool: None,
+            sockets: false,
             pushed,
             reaped: VecDeque::new(),
             behind: false,
             last: None,
             accepts,
         }
+    }
+
+    /// One ring, from whose table sockets that connect come.
+    pub(super) fn one_with_sockets(mut primary: ring::Ring) -> Rings {
+        primary.count_descriptors();
+        Rings { sockets: true, ..Rings::one(primary) }
     }
 
     /// `count` rings beside a seat's own, of as many slots each as that has. They fetch into `pool` and signal `event`.
@@ -73,7 +82,7 @@ impl Rings {
         event: &'static EventFd,
     ) -> Result<Rings, RingError> {
         primary.count_descriptors();
-        let mut rings = Rings { slots: setup.descriptors, ..Rings::one(primary) };
+        let mut rings = Rings { slots: setup.descriptors, sockets: true, ..Rings::one(primary) };
         for index in 1..=count as u32 {
             let ring = rings.primary.beside(setup, index * setup.descriptors, pool.clone(), event)?;
             rings.beside.push(Beside { ring, pushed: false, reaped: false });
@@ -237,7 +246,7 @@ impl Ring for Rings {
     }
 
     fn has_sockets(&self) -> bool {
-        !self.beside.is_empty()
+        self.sockets
     }
 
     fn room(&self, accept: Option<Tag>) -> usize {

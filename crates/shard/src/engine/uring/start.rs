@@ -167,6 +167,7 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
     let ring = Ring::new(&setup, pool)?;
     let ring_features = Some(ring.features().clone());
     let ring = match count {
+        1 if plan.ring_sockets && !shared => Rings::one_with_sockets(ring),
         1 => Rings::one(ring),
         _ => {
             let pool = PoolPlan { count: plan.pool.count.min(FETCH_BUFFERS), ..plan.pool };
