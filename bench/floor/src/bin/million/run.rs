@@ -109,11 +109,12 @@ pub fn one(who: Who, wanted: &Wanted, nofile: u64) -> Result<Run, String> {
     let (Some((first, after, queued, holder_rss)), Some(last)) = (full, last) else {
         return Err(format!("no {} connections came about: {}", wanted.connections, holder.said()));
     };
+    // What is still open when the holder has gone is the server's part of it.
     let closed_at = since();
     while host::sockets().0 > 2 && since() < closed_at + 60.0 {
         sleep(Duration::from_millis(100));
     }
-    let close_s = since() - last.at_s;
+    let close_s = since() - closed_at;
     server.end()?;
     let read = |path: &std::path::Path| {
         let text = fs::read_to_string(path).unwrap_or_default();
@@ -176,34 +177,21 @@ fn server(who: Who, wanted: &Wanted, nofile: u64, report: &str) -> Command {
 }
 
 fn hold(who: Who, wanted: &Wanted, hold_s: u64, result: &str) -> Command {
-    let url = format!("frame://127.0.0.1-127.0.0.{DESTINATIONS}:{PORT}");
-    let (n, heartbeat, duration) =
-        (wanted.connections.to_string(), format!("{}s", wanted.heartbeat_s), format!("{hold_s}s"));
-    let mut command = command(
-        &wanted.holder,
-        &[
-            "hold",
-            &url,
-            "--connections",
-            &n,
-            "--heartbeat",
-            &heartbeat,
-            "--duration",
-            &duration,
-            "--cores",
-            "1",
-            "--ramp",
-            "100k",
-            "--close",
-            "rst",
-            "--timeout",
-            "60s",
-            "--json",
-            result,
-        ],
+    let (url, to) = (format!("frame://127.0.0.1:{PORT}"), format!("127.0.0.1-127.0.0.{DESTINATIONS}"));
+    let words = format!(
+        "hold {url} --to {to} --connections {} --heartbeat {}s --duration {hold_s}s --cores 1 --ramp 100k --close rst \
+         --timeout 60s --json {result}",
+        wanted.connections, wanted.heartbeat_s
     );
+    let mut command = command(&wanted.holder, &words.split(' ').collect::<Vec<_>>());
+    let mute = wanted.silent.min(wanted.connections);
     if who == Who::Ringmill {
-        command.args(["--echo-once", "--silence", &wanted.silent.min(wanted.connections).to_string()]);
+        command.arg("--echo-once");
+    }
+    if who == Who::Ringmill && mute > 0 {
+        // When the server's time has been looked at, and early enough for all of them to be found.
+        let after = (SETTLE_S + REST_S) as u64 + 5;
+        command.args(["--mute", &mute.to_string(), "--mute-after", &format!("{after}s")]);
     }
     command
 }
@@ -299,7 +287,7 @@ impl Run {
             "slab_bytes_both_ends": self.slabs,
             "tcp_queued_bytes": self.queued,
             "rest_cpu_ns_and_s": self.rest(), "heartbeats_per_s": self.beats_per_s(),
-            "close_s": self.close_s,
+            "server_close_s": self.close_s,
             "seconds": { "columns": ["at_s", "connections", "cpu_ns", "rss"], "rows": seconds },
             "holder": self.holder,
             "server": self.report,

@@ -58,7 +58,10 @@ pub fn markdown(wanted: &Wanted, runs: &[Run]) -> String {
         let at = |which: &str| ms(run, &format!("/hold/frames/muted/silent_{which}_ns"));
         Some(format!("{}, {}, {}", at("min")?, at("p50")?, at("max")?))
     });
-    row("close of all, s", &|run| Some(format!("{:.1}", run.close_s)));
+    row("close of all by resets, s; then until the server has let go of them, s", &|run| {
+        let closing = count(run, "/hold/closing_ns")? as f64 / 1e9;
+        Some(format!("{closing:.1}; {:.1}", run.close_s))
+    });
     let _ =
         writeln!(text, "\n| kernel's cache | {} |\n|---|{}", names.join(" | "), "---|".repeat(runs.len()));
     let each = |run: &Run, cache: &str| run.slabs.get(cache).copied().unwrap_or(0) as f64 / n / 2.0;
