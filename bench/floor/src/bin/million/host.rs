@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-/// Bytes of the kernel's slab caches, by cache (slabinfo(5)): whole slabs, so what lies empty in them is paid for too.
+/// Bytes of the kernel's slab caches, by cache (slabinfo(5)): of the objects in use, each with its share of the slab's slack. Whole
+/// slabs would not do: the kernel keeps those that earlier connections left empty.
 pub type Slabs = BTreeMap<String, u64>;
 
 /// Needs root.
@@ -14,10 +15,9 @@ pub fn slabs() -> io::Result<Slabs> {
     let of = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [name, ..] = words[..] else { return None };
-        let pages: u64 = words.get(5)?.parse().ok()?;
-        let at = words.iter().position(|word| *word == "slabdata")?;
-        let slabs: u64 = words.get(at + 2)?.parse().ok()?;
-        Some((name.to_string(), slabs * pages * page))
+        let number = |at: usize| words.get(at)?.parse::<u64>().ok();
+        let (active, each, pages) = (number(1)?, number(4)?, number(5)?);
+        Some((name.to_string(), active * pages * page / each.max(1)))
     };
     Ok(text.lines().skip(2).filter_map(of).collect())
 }
