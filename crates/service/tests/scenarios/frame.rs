@@ -51,7 +51,7 @@ pub fn crowd(seed: u64, clients: usize, fault: &str, probability: f64) -> Run {
         let idle = Talker {
             fate: Fate::Leaves,
             rounds: 0,
-            idle_ms: 60 * interval_ms,
+            idle_ms: 20 * interval_ms,
             ..Talker::new(&mut random, interval_ms)
         };
         world = world.client(idle);
