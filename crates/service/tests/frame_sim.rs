@@ -20,11 +20,21 @@ fn no_living_peer_is_killed_and_each_silent_one_is_found_in_its_time() {
 fn who_is_never_done_but_not_an_interval_behind_kills_nobody() {
     let mut postponed = 0;
     for seed in 1..=5 {
-        let run = scenarios::frame::crowd(seed, 150).check();
+        // Turns are long and take a few completions: more waits than is done in some, never more than in an interval.
+        let run = scenarios::frame::crowd(seed, 150, "few_taken", 1.0).check();
         assert_eq!(run.seats[0].peers_silent, 0, "seed {seed}");
         postponed += run.seats[0].verdicts_postponed;
     }
     assert!(postponed > 10, "{postponed} verdicts were put off: that proves little");
+}
+
+#[test]
+fn bytes_that_wait_for_a_buffer_for_longer_than_a_patience_are_no_silence() {
+    for seed in 1..=3 {
+        // A try takes some microseconds and finds a buffer once in 200,000: half a second passes, which is five intervals.
+        let run = scenarios::frame::crowd(seed, 2, "starve_buffers", 0.999_995).check();
+        assert!(run.seats[0].enobufs > 100_000 && run.seats[0].peers_silent == 0, "seed {seed}");
+    }
 }
 
 fn serve(clients: impl IntoIterator<Item = Script>) -> Run {

@@ -28,6 +28,6 @@ pub use heartbeat::{Heard, Pace};
 pub use kind::Kind;
 pub use limits::{CLIENT_ID_BYTES_MAX, CONTROL_BYTES_MAX, FRAME_BYTES_MAX, PING_BYTES_MAX};
 pub use message::{Ack, Agreed, Error, Goaway, Hello, Offer, Ping, read, write, write_error};
-/// What the payload of a control frame is; see [`read`] and [`write`].
+/// What the payload of a control frame is; see [`read()`] and [`write()`].
 pub use prost::Message;
 pub use refusal::Refusal;

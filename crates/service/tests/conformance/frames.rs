@@ -1,15 +1,20 @@
 //! Frames: greeted, echoed whole with their sums, refused with a reason, watched, and let go.
 
-use crate::server::{Engine, Server, connect, tcp};
+use crate::server::{Engine, PATIENCE, Server, connect, tcp};
 use crate::site_rig::noise;
+use bytes::Bytes;
 use proto::frame::{
     Error, Flags, Goaway, HEADER_BYTES, Header, Hello, Kind, Refusal, Rules, read, sum, whole, write,
 };
 use service::any::{Any, Config};
-use service::frame;
+use service::frame::{self, client};
 use shard::plan::Plan;
+use shard::{End, Event, Io, Next, Origin, Service};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 on_every_engine! {
     frames_come_back_whole_with_sums_and_acks_however_long_they_are
@@ -17,6 +22,7 @@ on_every_engine! {
     what_is_no_frame_is_told_why_and_closed
     a_quiet_client_is_asked_and_one_that_falls_silent_is_reset
     a_drain_says_goaway_and_waits_for_the_answer
+    a_client_on_a_seat_asks_is_answered_and_leaves
 }
 
 on_every_ring! {
@@ -172,4 +178,81 @@ fn a_drain_says_goaway_and_waits_for_the_answer(engine: Engine) {
     assert_eq!(client.next().expect("an echo").1, b"one more");
     client.leave();
     assert_eq!(server.end().aborted, 0);
+}
+
+/// A seat with one client and nothing else: it asks, one request after the other, and leaves.
+struct Asker {
+    client: client::Client,
+    left: u32,
+    due: Vec<u8>,
+    end: Sender<String>,
+}
+
+impl Asker {
+    fn ask(&mut self, io: &mut Io<'_, Asker>) {
+        if self.left == 0 {
+            return self.client.leave(io, &mut |_| {});
+        }
+        self.left -= 1;
+        self.due = noise(self.left.into(), 100_000);
+        let payload = Bytes::copy_from_slice(&self.due);
+        self.client.ask(Kind::Data, payload, PATIENCE, io).expect("there is room");
+    }
+}
+
+impl Service for Asker {
+    type Session = ();
+    type Note = ();
+    const INPUT_MAX: usize = service::any::INPUT_MAX;
+
+    fn open(&mut self, _: Origin, io: &mut Io<'_, Asker>) {
+        self.client.start(Duration::ZERO, io);
+    }
+
+    fn on(&mut self, (): &mut (), event: Event<'_, Asker>, io: &mut Io<'_, Asker>) -> Next {
+        if let Event::Drain(_) = event {
+            return Next::Close;
+        }
+        if !self.client.concerns(&event) {
+            return Next::Stay;
+        }
+        let (mut next, mut wrong) = (false, None);
+        let Asker { client, due, end, .. } = self;
+        client.on(event, io, &mut |told| match told {
+            client::Told::Up(_) => next = true,
+            client::Told::Answer(_, piece, left) => {
+                if !due.starts_with(piece) {
+                    wrong = Some("other bytes".to_string());
+                }
+                due.drain(..piece.len());
+                next = left == 0;
+            }
+            told @ (client::Told::Down(..) | client::Told::Failed(..)) => wrong = Some(format!("{told:?}")),
+        });
+        if let Some(told) = wrong {
+            // Who is not there any more has failed before.
+            drop(end.send(told));
+        } else if next {
+            self.ask(io);
+        }
+        Next::Stay
+    }
+
+    fn end(&mut self, (): (), _: End) {}
+}
+
+fn a_client_on_a_seat_asks_is_answered_and_leaves(engine: Engine) {
+    let server = serve(engine);
+    let config = Arc::new(client::Config { crc: true, ..client::Config::new(server.addresses()[0]) });
+    let (end, told) = channel();
+    let make = move |_, _: &_| Asker {
+        client: client::Client::new(config.clone()),
+        left: 20,
+        due: Vec::new(),
+        end: end.clone(),
+    };
+    let asker = Server::of(engine, Plan { listeners: Vec::new(), ..Plan::default() }, make);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(format!("{:?}", client::Told::Down(client::Why::Left, None))));
+    asker.end_after_connecting(1);
+    assert_eq!(server.end().requests, 20);
 }

@@ -39,11 +39,10 @@ pub fn run(seed: u64) -> Run {
     judge.run(world)
 }
 
-/// So many clients that say HELLO at once and then only answer PING, on a server that takes a few completions a turn and whose
-/// turns are long. It is never done, but it never has more waiting than it can take in an interval.
-pub fn crowd(seed: u64, clients: usize) -> Run {
+/// So many clients that say HELLO at once and then only answer PING, in a world with one fault.
+pub fn crowd(seed: u64, clients: usize, fault: &str, probability: f64) -> Run {
     let interval_ms = 100;
-    let faults = Faults::NONE.with("few_taken", 1.0);
+    let faults = Faults::NONE.with(fault, probability);
     let judge = Judge { interval_ms, faults, wrong: Rc::default() };
     let mut random = Random::new(seed);
     let pool = linux::pool::Plan { count: 256, ..plan(1).pool };
@@ -52,7 +51,7 @@ pub fn crowd(seed: u64, clients: usize) -> Run {
         let idle = Talker {
             fate: Fate::Leaves,
             rounds: 0,
-            idle_ms: 60 * interval_ms,
+            idle_ms: 20 * interval_ms,
             ..Talker::new(&mut random, interval_ms)
         };
         world = world.client(idle);

@@ -385,6 +385,7 @@ fn buffers(plan: &Plan) -> linux::pool::Plan {
 const POOL_BYTES: u32 = 64 << 10;
 
 impl Watch for PollSet {
+    const EVENTS_MAX: usize = usize::MAX;
     const CALLS_A_CHANGE: u64 = 0;
 
     fn set(

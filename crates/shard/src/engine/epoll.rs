@@ -67,6 +67,7 @@ fn serve<S: Service>(
 
 impl Watch for Epoll {
     const CALLS_A_CHANGE: u64 = 1;
+    const EVENTS_MAX: usize = EVENTS_MAX;
 
     fn set(
         &mut self,

@@ -38,6 +38,8 @@ pub(crate) struct Readiness<S: Service, W, C> {
     control: Control,
     told: Stop,
     events: Vec<Event>,
+    /// The last wait brought as many as it could: there may be more.
+    more: bool,
     /// Holds what a receive brought while the seat works on it.
     pieces: VecDeque<Chunk>,
     spin_ns: u64,
@@ -150,6 +152,7 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
             control,
             told: Stop::Run,
             events: Vec::new(),
+            more: false,
             pieces: VecDeque::new(),
             spin_ns: u64::try_from(plan.spin.as_nanos()).unwrap_or(u64::MAX),
             wake: plan.wake,
@@ -210,7 +213,7 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
             done += 1;
         }
         events.drain(..done);
-        self.seat.desk.behind = !events.is_empty();
+        self.seat.desk.behind = !events.is_empty() || self.more;
         self.events = events;
         self.tell();
         self.seat.fire(&mut self.sockets);
@@ -257,7 +260,10 @@ impl<S: Service, W: Watch, C: Crew> Readiness<S, W, C> {
 
     fn look(&mut self, timeout_ns: Option<u64>) -> Result<(), linux::Error> {
         self.waits += 1;
-        self.sockets.watch.wait(timeout_ns, &mut self.events)
+        let before = self.events.len();
+        let waited = self.sockets.watch.wait(timeout_ns, &mut self.events);
+        self.more = self.events.len() - before >= W::EVENTS_MAX;
+        waited
     }
 
     /// Looks for work for a while, by calls that do not wait. `true` when there is some, or a deadline has come.

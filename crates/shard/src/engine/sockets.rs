@@ -20,6 +20,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub(crate) trait Watch {
     /// System calls that a change makes.
     const CALLS_A_CHANGE: u64;
+    /// Events of one wait, at most: who gets as many may not have all.
+    const EVENTS_MAX: usize;
 
     /// Changes what is wanted of a descriptor, which is in the set exactly when anything was wanted of it. `token` comes back
     /// with its events.
