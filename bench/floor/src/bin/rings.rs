@@ -1,4 +1,4 @@
-//! Many rings on one thread: the probe behind docs/decisions/0013-rings.md, and the floor of a million connections.
+//! Many rings on one thread: the probe behind docs/decisions/0014-rings.md, and the floor of a million connections.
 //!
 //! A table of direct descriptors holds RLIMIT_NOFILE of them, for each ring apart. So one thread has `--rings` of them, `--slots`
 //! connections each, and answers what comes with the same bytes. A connection waits by a multishot poll; what comes is received

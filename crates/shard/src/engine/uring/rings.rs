@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Which ring has work is seen in memory, and only those are entered: a turn costs as many enters as rings have work, and
-//! one more if the seat sleeps. What was tried, and what it costs: docs/decisions/0013-rings.md.
+//! one more if the seat sleeps. What was tried, and what it costs: docs/decisions/0014-rings.md.
 
 use super::ring::{Ring, TASK_WORK_MAX};
 use linux::ring::{self, Completion, Counts, Op, RingError, Setup, Sock, Tag};
