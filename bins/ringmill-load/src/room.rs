@@ -111,7 +111,8 @@ impl Room {
         if let Some(memory) = self.memory.filter(|memory| need > *memory) {
             let (need, have) = (text::bytes(need as f64), text::bytes(memory as f64));
             let ends = if is_local { "both ends of each on this machine" } else { "this end of each" };
-            let what = format!("{asked} connections need about {need} of memory, {ends}, and {have} are free");
+            let what =
+                format!("{asked} connections need about {need} of memory, {ends}, and {have} are free");
             let fit = memory / (CONNECTION_BYTES * if is_local { 2 } else { 1 });
             return Err(Failure::usage(what).cure(format!("`--connections {fit}`")));
         }

@@ -34,7 +34,7 @@ const SILENT: u64 = 7 << 56;
 const KIND: u64 = 0xff << 56;
 /// Bytes that are received at a time, and how many such pieces may be on their way.
 const PIECE: usize = 256;
-const PIECES: usize = 1 << 14;
+const PIECES: usize = 1 << 19;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Wait {
@@ -97,7 +97,7 @@ impl Server {
             event,
             marked: Vec::new(),
             pieces: vec![[0; PIECE]; PIECES].into(),
-            free: (0..PIECES as u32).collect(),
+            free: (0..PIECES as u32).rev().collect(),
             answered: 0,
         };
         server.accept();
@@ -145,6 +145,8 @@ impl Server {
                 }
                 self.accept();
             }
+            // Its connection was closed.
+            POLL if cqe.result < 0 => {}
             POLL => {
                 let piece = self.free.pop().unwrap_or_else(|| quit("too many answers are under way"));
                 let to = self.pieces[piece as usize].as_mut_ptr();
@@ -164,6 +166,7 @@ impl Server {
                 self.push(index, Sqe::send(slot, from, cqe.result as u32, SEND | about));
             }
             RECV => {
+                // Zero-filled memory is not there before it is used, and the same pieces are used first.
                 self.free.push(piece);
                 if cqe.result != -libc::EAGAIN {
                     self.push(index, Sqe::cancel(POLL | u64::from(slot), SILENT));

@@ -155,8 +155,7 @@ impl Config {
         }
         let is_frame = url.scheme == Scheme::Frame;
         let every = words.heartbeat.or_else(|| is_frame.then_some(FRAME_HEARTBEAT));
-        let heartbeat =
-            every.map(|every| Ok::<_, Failure>(Heartbeat { every, say: say(&url, frames)? }));
+        let heartbeat = every.map(|every| Ok::<_, Failure>(Heartbeat { every, say: say(&url, frames)? }));
         let ramp = words.ramp.unwrap_or(if is_frame { Ramp(None) } else { Ramp(Some(RAMP_PER_S)) });
         let hold = HoldConfig {
             target,

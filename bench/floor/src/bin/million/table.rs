@@ -33,8 +33,10 @@ pub fn markdown(wanted: &Wanted, runs: &[Run]) -> String {
     row("memory of the holder, bytes a connection", &|run| {
         Some(format!("{:.0}", run.holder_rss[1].saturating_sub(run.holder_rss[0]) as f64 / n))
     });
+    let first = runs.first().map(|run| run.who);
     row("kernel memory, bytes a connection and end", &|run| {
-        Some(format!("{:.0}", run.slabs.values().sum::<u64>() as f64 / n / 2.0))
+        let sum = run.slabs.values().sum::<u64>() as f64;
+        (Some(run.who) == first).then(|| format!("{:.0}", sum / n / 2.0))
     });
     row("heartbeats a second", &|run| Some(format!("{:.0}", run.beats_per_s()?)));
     row("CPU of the server at rest, % of a core", &|run| {

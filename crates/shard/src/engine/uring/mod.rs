@@ -114,6 +114,12 @@ impl<S: Service, R: Ring> Uring<S, R> {
             self.complete(completion);
             taken += 1;
         }
+        // Once: what completes then may bring more, which waits for the end of the turn like all else.
+        if self.driver.ring.hasten() {
+            while let Some(completion) = self.driver.ring.next() {
+                self.complete(completion);
+            }
+        }
         self.seat.desk.behind = self.driver.ring.is_behind(taken);
         self.seat.fire(&mut self.driver);
         self.seat.wake(&mut self.driver);

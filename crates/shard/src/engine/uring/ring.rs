@@ -29,6 +29,10 @@ pub(crate) trait Ring {
     /// Connections that the table has room for into which this accept brings them; without one, the table with most.
     fn room(&self, accept: Option<Tag>) -> usize;
     fn wait(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError>;
+    /// Submits at once what completes at once, where that costs no more than later. Says whether completions came of it.
+    fn hasten(&mut self) -> bool {
+        false
+    }
     fn next(&mut self) -> Option<Completion>;
     fn has_next(&self) -> bool;
     fn has_unsubmitted(&self) -> bool;
