@@ -64,18 +64,17 @@ pub fn markdown(wanted: &Wanted, runs: &[Run]) -> String {
         let closing = count(run, "/hold/closing_ns")? as f64 / 1e9;
         Some(format!("{closing:.1}; {:.1}", run.close_s))
     });
-    let _ =
-        writeln!(text, "\n| kernel's cache | {} |\n|---|{}", names.join(" | "), "---|".repeat(runs.len()));
-    let each = |run: &Run, cache: &str| run.slabs.get(cache).copied().unwrap_or(0) as f64 / n / 2.0;
-    let mut caches: Vec<&String> = runs.iter().flat_map(|run| run.slabs.keys()).collect();
-    caches.sort_by(|a, b| {
-        let sum = |cache: &str| runs.iter().map(|run| each(run, cache)).sum::<f64>();
-        sum(b).total_cmp(&sum(a))
-    });
-    caches.dedup();
-    for cache in caches.iter().filter(|cache| runs.iter().any(|run| each(run, cache) >= 8.0)) {
-        let cells: Vec<String> = runs.iter().map(|run| format!("{:.0}", each(run, cache))).collect();
-        let _ = writeln!(text, "| {cache} | {} |", cells.join(" | "));
+    let Some(run) = runs.first() else { return text };
+    let _ = writeln!(
+        text,
+        "\n| kernel's cache, with {} | bytes a connection and end |\n|---|---|",
+        run.who.name()
+    );
+    let mut caches: Vec<(f64, &String)> =
+        run.slabs.iter().map(|(cache, bytes)| (*bytes as f64 / n / 2.0, cache)).collect();
+    caches.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (bytes, cache) in caches.iter().filter(|(bytes, _)| *bytes >= 8.0) {
+        let _ = writeln!(text, "| {cache} | {bytes:.0} |");
     }
     text.push_str("\nBytes a connection and end: what the cache grew by, of both ends, divided by twice the connections.\n");
     text
