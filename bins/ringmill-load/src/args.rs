@@ -68,7 +68,10 @@ enum Command {
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct Run {
     /// What to load.
-    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT")]
+    #[arg(
+        value_name = "URL",
+        help = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT"
+    )]
     pub(crate) url: Url,
     #[command(flatten)]
     pub(crate) when: When,

@@ -15,7 +15,8 @@ use linux::console::Failure;
 use linux::cpu::{self, Choice, Shards};
 use linux::{file, net};
 use service::load::{
-    self, CloseBy, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Late, Life, Pace, Talk,
+    self, CloseBy, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Late, Life,
+    Pace, Talk,
 };
 use stats::schedule::{Arrivals, Law, Stretch};
 use stats::{outcome, text};

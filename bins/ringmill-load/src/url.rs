@@ -137,7 +137,8 @@ fn target(path: &str, scheme: Scheme) -> Result<String, String> {
     Ok(if path.starts_with('/') { path.into() } else { format!("/{path}") })
 }
 
-const SCHEMES: &str = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT";
+const SCHEMES: &str =
+    "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT";
 const HTTP_PORT: u16 = 80;
 
 #[cfg(test)]

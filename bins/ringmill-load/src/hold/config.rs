@@ -53,8 +53,8 @@ pub(crate) struct Words {
     /// Addresses of this machine to come from, in turn: 127.0.0.2-127.0.0.9,10.0.0.7. Each has its own ports
     #[arg(long, value_name = "LIST", value_parser = words::sources)]
     from: Option<Sources>,
-    /// Addresses to connect to, in turn, in place of the one in the URL, at its port: 127.0.0.1-127.0.0.40. From one address to
-    /// another there are only so many ports
+    /// Addresses to connect to, in turn, in place of the one in the URL, at its port: 127.0.0.1-127.0.0.200. From one address to
+    /// another there are only so many ports, and of more than 7,000 of them a free one is found slowly
     #[arg(long, value_name = "LIST", value_parser = words::sources)]
     to: Option<Sources>,
     /// frame://: silent intervals after which a peer is dead, as it is said in HELLO [2 to 20]
@@ -148,6 +148,14 @@ impl Config {
         // A socket that comes from somewhere is bound, and that only one of the process can be.
         let rings = has.is_short(wish) && from.is_empty();
         room(&has, Wish { rings, ..wish }, &url, from.is_empty())?;
+        let most = has.ports * wish.sources * wish.destinations;
+        if rings && 2 * u64::from(connections) > most {
+            let need = has.destinations(connections.into());
+            let what = format!(
+                "more than half of the ports are needed: connects will be slow; `--to` with {need} addresses would do"
+            );
+            linux::console::warn(env!("CARGO_BIN_NAME"), &what);
+        }
         let target = target::find(&url, if to.is_empty() { &from } else { &to })?;
         if let Some(other) = to.iter().find(|to| to.is_ipv4() != target.is_ipv4()) {
             let what = format!("--to {other}: the target and its other addresses are of one family");
@@ -155,8 +163,7 @@ impl Config {
         }
         let is_frame = url.scheme == Scheme::Frame;
         let every = words.heartbeat.or_else(|| is_frame.then_some(FRAME_HEARTBEAT));
-        let heartbeat =
-            every.map(|every| Ok::<_, Failure>(Heartbeat { every, say: say(&url, frames)? }));
+        let heartbeat = every.map(|every| Ok::<_, Failure>(Heartbeat { every, say: say(&url, frames)? }));
         let ramp = words.ramp.unwrap_or(if is_frame { Ramp(None) } else { Ramp(Some(RAMP_PER_S)) });
         let hold = HoldConfig {
             target,
@@ -185,7 +192,10 @@ fn room(room: &Room, wish: Wish, url: &Url, is_from_open: bool) -> Result<(), Fa
     let is_loopback = is_loopback(url);
     let need = wish.connections.div_ceil(room.ports.max(1));
     let failure = match room.check(wish) {
-        Err(failure) if wish.rings && wish.destinations == 1 && is_loopback && need < 255 => {
+        Err(failure)
+            if wish.rings && wish.destinations == 1 && is_loopback && wish.connections > room.ports =>
+        {
+            let need = room.destinations(wish.connections).min(254);
             // Whatever else is short is said first.
             room.check(Wish { destinations: need, ..wish })?;
             let cure = format!("`--to 127.0.0.1-127.0.0.{need}`, at which the server listens too (0.0.0.0)");
@@ -309,7 +319,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringmill-load hold http://127.0.0.1:8080/ --connections 10k
   ringmill-load hold echo://127.0.0.1:7007 -c 100k --from 127.0.0.2-127.0.0.9
-  ringmill-load hold frame://127.0.0.1:7016 -c 1M --to 127.0.0.1-127.0.0.50 --heartbeat 30s --echo-once
+  ringmill-load hold frame://127.0.0.1:7016 -c 1M --to 127.0.0.1-127.0.0.200 --heartbeat 30s --echo-once
   ringmill-load hold http://10.0.0.7/ping -c 50k --heartbeat 30s --duration forever
 
 Each connection takes a file descriptor (ulimit -n), and a port of the address that it comes from. Where
@@ -335,7 +345,7 @@ mod tests {
         assert!(said(Room { descriptors: 1000, ..has }, "echo://127.0.0.1:7").contains("file descriptors"));
         let failure = room(&has, Wish { rings: true, ..wish }, &url("frame://127.0.0.1:7"), true);
         let to = failure.expect_err("too many for one pair").to_string();
-        assert!(to.contains("`--to 127.0.0.1-127.0.0.4`"), "{to}");
+        assert!(to.contains("`--to 127.0.0.1-127.0.0.15`"), "{to}");
         room(&has, Wish { sources: 4, ..wish }, &url("echo://127.0.0.1:7"), false).expect("room enough");
     }
 

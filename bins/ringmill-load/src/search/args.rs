@@ -20,7 +20,10 @@ use crate::words;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Search {
     /// What to load.
-    #[arg(value_name = "URL", help = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT")]
+    #[arg(
+        value_name = "URL",
+        help = "http://HOST[:PORT][/PATH], echo://HOST:PORT, udp-echo://HOST:PORT or frame://HOST:PORT"
+    )]
     pub(crate) url: Url,
     #[command(flatten)]
     pub(crate) what: What,

@@ -142,8 +142,7 @@ impl Partial {
         let ahead = header.seq.wrapping_sub(oldest as u32).cast_signed();
         let number = oldest.wrapping_add_signed(ahead.into());
         let bad = header.kind != Kind::Data || header.length as usize != pattern.bytes();
-        self.passing =
-            Some(Passing { header, body: Body::new(&header), number, bad, kept: Vec::new() });
+        self.passing = Some(Passing { header, body: Body::new(&header), number, bad, kept: Vec::new() });
         self.end_if_whole(window)
     }
 

@@ -128,7 +128,10 @@ mod tests {
             for beat in 0..20 * u64::from(connections) {
                 let Beat { at_ns, index } = beats.at(beat);
                 let place = 10_000_000 / u64::from(connections);
-                assert!(at_ns.abs_diff(beat * 10_000_000 / u64::from(connections)) <= place, "{beat}: {at_ns}");
+                assert!(
+                    at_ns.abs_diff(beat * 10_000_000 / u64::from(connections)) <= place,
+                    "{beat}: {at_ns}"
+                );
                 if let Some(before) = last[index as usize].replace(at_ns) {
                     (least, most) = (least.min(at_ns - before), most.max(at_ns - before));
                 }
