@@ -122,10 +122,10 @@ impl Room {
     }
 
     /// Addresses to connect to that leave so many connections room for a quick search of their ports. A connect tries the even
-    /// ports of its range first, one behind the other, and a pair of addresses that has most of them costs each further connect
-    /// milliseconds (`__inet_hash_connect` of net/ipv4/inet_hashtables.c): a quarter of the range is found quickly.
+    /// ports of its range first, all of them, before it tries an odd one (`__inet_hash_connect` of net/ipv4/inet_hashtables.c): with
+    /// half of the range gone it takes 2.5 ms of CPU instead of 25 us (Linux 6.18).
     pub(crate) fn destinations(&self, connections: u64) -> u64 {
-        connections.div_ceil((self.ports / 4).max(1))
+        connections.div_ceil((self.ports / 2).max(1))
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
         };
         check(room, Wish { rings: false, ..many }, "20,000 file descriptors");
         check(room, Wish { destinations: 2, ..many }, "2 pairs of addresses have 56,464 ports");
-        check(room, Wish { destinations: 2, ..many }, "`--to` with 142 addresses");
+        check(room, Wish { destinations: 2, ..many }, "`--to` with 71 addresses");
         let few_files = Room { files: Some((1_500_000, 1000)), ..room };
         few_files.check(many).expect("the server is elsewhere");
         check(few_files, Wish { is_local: true, ..many }, "`sysctl -w fs.file-max=2001016`");
