@@ -199,7 +199,7 @@ mod tests {
             let failure = room.check(wish).expect_err(part).to_string();
             assert!(failure.contains(part), "{failure}");
         };
-        check(room, Wish { rings: false, ..many }, "20,000 file descriptors");
+        check(room, Wish { rings: false, ..many }, "20000 file descriptors");
         check(room, Wish { destinations: 2, ..many }, "2 pairs of addresses have 56,464 ports");
         check(room, Wish { destinations: 2, ..many }, "`--to` with 71 addresses");
         let few_files = Room { files: Some((1_500_000, 1000)), ..room };

@@ -53,7 +53,8 @@ fn a_server_that_asks_is_answered_in_the_midst_of_a_load() {
 fn each_way_to_be_wrong_fails_and_is_named() {
     let check = |trick: Trick, name: &str, is_named: fn(&stats::interval::Counts) -> bool| {
         let duration = Duration::from_millis(100);
-        let config = Config { timeout: Duration::from_millis(300), duration, ..frames(64) };
+        let timeout = Duration::from_millis(300);
+        let config = Config { timeout, warmup: Duration::ZERO, duration, ..frames(64) };
         let seen = run(1, config.clone(), Server::new(trick));
         let counts = seen.counts();
         assert_sound(&seen, &config, name);
