@@ -92,8 +92,10 @@ impl Room {
                 _ => format!("{pairs} pairs of addresses have"),
             };
             let what = format!("{asked} connections, and {from} {} ports for them", text::count(most));
-            let need = connections.div_ceil(self.ports.max(1));
-            let flag = if rings { "--to" } else { "--from" };
+            let (flag, need) = match rings {
+                true => ("--to", self.destinations(connections)),
+                false => ("--from", connections.div_ceil(self.ports.max(1))),
+            };
             let cure = format!("`--connections {most}`, or `{flag}` with {need} addresses");
             return Err(Failure::usage(what).cure(cure));
         }
@@ -117,6 +119,13 @@ impl Room {
             return Err(Failure::usage(what).cure(format!("`--connections {fit}`")));
         }
         Ok(())
+    }
+
+    /// Addresses to connect to that leave so many connections room for a quick search of their ports. A connect tries the even
+    /// ports of its range first, all of them, before it tries an odd one (`__inet_hash_connect` of net/ipv4/inet_hashtables.c): with
+    /// half of the range gone it takes 2.5 ms of CPU instead of 25 us (Linux 6.18).
+    pub(crate) fn destinations(&self, connections: u64) -> u64 {
+        connections.div_ceil((self.ports / 2).max(1))
     }
 }
 
@@ -190,9 +199,9 @@ mod tests {
             let failure = room.check(wish).expect_err(part).to_string();
             assert!(failure.contains(part), "{failure}");
         };
-        check(room, Wish { rings: false, ..many }, "20,000 file descriptors");
+        check(room, Wish { rings: false, ..many }, "20000 file descriptors");
         check(room, Wish { destinations: 2, ..many }, "2 pairs of addresses have 56,464 ports");
-        check(room, Wish { destinations: 2, ..many }, "`--to` with 36 addresses");
+        check(room, Wish { destinations: 2, ..many }, "`--to` with 71 addresses");
         let few_files = Room { files: Some((1_500_000, 1000)), ..room };
         few_files.check(many).expect("the server is elsewhere");
         check(few_files, Wish { is_local: true, ..many }, "`sysctl -w fs.file-max=2001016`");

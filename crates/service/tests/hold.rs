@@ -40,7 +40,7 @@ impl HoldSink for Keep {
         step.clear();
     }
 
-    fn over(&mut self, report: &Report, step: &mut Box<Interval>) {
+    fn over(&mut self, report: &Report, step: &mut Box<Interval>, _silences_ms: Vec<u32>) {
         let mut seen = self.0.borrow_mut();
         seen.over.push(*report);
         seen.times.join(step);
@@ -51,6 +51,7 @@ impl HoldSink for Keep {
 fn config(heartbeat: Option<Say>) -> HoldConfig {
     HoldConfig {
         target: "192.0.2.9:7".parse().unwrap(),
+        to: Vec::new(),
         from: Vec::new(),
         seats: 1,
         connections: 100,
@@ -122,6 +123,7 @@ fn every_connection_has_its_heartbeat_each_interval_and_each_is_answered() {
         let server = match say {
             Say::Echo => Server::echo(),
             Say::Http(_) => Server::echo().changes(answer),
+            Say::Frame(_) => unreachable!("frames have tests of their own"),
         };
         let seen = run(config(Some(say)), Some(server));
         let beats = seen.over[0].beats;

@@ -8,11 +8,12 @@
 )]
 
 use linux::counting_alloc::{CountingAlloc, live_bytes_in_this_thread};
-use service::load::hold::{Heartbeat, Hold, HoldConfig, HoldSink, Report, Say};
+use service::any::{Any, Config, Kind};
+use service::frame;
+use service::load::hold::{Frames, Heartbeat, Hold, HoldConfig, HoldSink, Report, Say};
 use service::load::{CloseBy, Gate};
 use shard::engine::uring;
 use shard::plan::{Control, Listen, Plan, Transport};
-use shard::{End, Event, Io, Next, Origin, Service};
 use stats::interval::Interval;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,32 +22,6 @@ use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: CountingAlloc = CountingAlloc;
-
-/// An echo, and nothing else.
-struct Echo;
-
-impl Service for Echo {
-    type Session = Option<service::echo::Session>;
-    type Note = ();
-    const INPUT_MAX: usize = 64 << 10;
-
-    fn open(&mut self, origin: Origin, _io: &mut Io<'_, Echo>) -> Self::Session {
-        match origin {
-            Origin::Accepted(leg, _) => Some(service::echo::Session::new(leg)),
-            Origin::Root => None,
-        }
-    }
-
-    fn on(&mut self, session: &mut Self::Session, event: Event<'_, Echo>, io: &mut Io<'_, Echo>) -> Next {
-        match (session, event) {
-            (Some(session), event) => session.on(event, io),
-            (None, Event::Drain(_)) => Next::Close,
-            (None, _) => Next::Stay,
-        }
-    }
-
-    fn end(&mut self, _session: Self::Session, _why: End) {}
-}
 
 /// Ends the hold once every connection has had heartbeats, and says what the seat's thread had allocated then.
 struct Measure {
@@ -70,20 +45,21 @@ impl HoldSink for Measure {
         }
     }
 
-    fn over(&mut self, report: &Report, _step: &mut Box<Interval>) {
+    fn over(&mut self, report: &Report, _step: &mut Box<Interval>, _silences_ms: Vec<u32>) {
         self.bytes.send((*report, live_bytes_in_this_thread())).expect("the test listens");
     }
 }
 
 /// What the seat's thread had allocated while it held so many connections.
-fn bytes_of(connections: u32, target: SocketAddr) -> (Report, i64) {
+fn bytes_of(connections: u32, say: Say, target: SocketAddr) -> (Report, i64) {
     let config = Arc::new(HoldConfig {
         target,
+        to: Vec::new(),
         from: Vec::new(),
         seats: 1,
         connections,
         ramp_per_s: None,
-        heartbeat: Some(Heartbeat { every: Duration::from_millis(500), say: Say::Echo }),
+        heartbeat: Some(Heartbeat { every: Duration::from_millis(500), say }),
         duration: Duration::from_secs(3600),
         timeout: Duration::from_secs(60),
         reopen: false,
@@ -105,8 +81,8 @@ fn bytes_of(connections: u32, target: SocketAddr) -> (Report, i64) {
     measured
 }
 
-#[test]
-fn a_held_connection_costs_at_most_512_bytes() {
+/// How many bytes each of many held connections took more than each of few, where `most` are allowed.
+fn check(name: &str, kind: fn() -> Kind, say: &Say, most: f64) {
     let limit = linux::limits::raise_nofile().expect("limits can be read").soft;
     let few = 1000;
     let many = if limit >= 14_000 { few + 10_000 } else { few + (limit as u32).saturating_sub(3000) };
@@ -122,16 +98,24 @@ fn a_held_connection_costs_at_most_512_bytes() {
         refusal: None,
     };
     let plan = Plan { listeners: vec![listen], connections_max: 13_000, ..Plan::default() };
-    let server = uring::start(plan, Control::default(), |_, _: &_| Echo).expect("the engine starts");
+    let make = move |_, _: &_| Any::new(Config::new(vec![kind()]));
+    let server = uring::start(plan, Control::default(), make).expect("the engine starts");
     let target = server.addresses()[0];
-    let (first, first_bytes) = bytes_of(few, target);
-    let (then, then_bytes) = bytes_of(many, target);
+    let (first, first_bytes) = bytes_of(few, say.clone(), target);
+    let (then, then_bytes) = bytes_of(many, say.clone(), target);
     server.control().abort();
     server.join();
     for (report, connections) in [(first, few), (then, many)] {
         assert_eq!((report.open, report.lost.sum()), (connections.into(), 0), "{report:?}");
     }
     let each = (then_bytes - first_bytes) as f64 / f64::from(many - few);
-    println!("{each:.0} bytes a held connection, over {} of them", many - few);
-    assert!((64.0..=512.0).contains(&each), "{each} bytes each: {first_bytes}, {then_bytes}");
+    println!("{each:.0} bytes a held connection of {name}, over {} of them", many - few);
+    assert!((64.0..=most).contains(&each), "{name}: {each} bytes each: {first_bytes}, {then_bytes}");
+}
+
+#[test]
+fn a_held_connection_costs_at_most_256_bytes() {
+    check("echo", || Kind::Echo, &Say::Echo, 512.0);
+    let frames = Say::Frame(Frames { echo_once: true, ..Frames::default() });
+    check("frames", || Kind::Frame(frame::Config::default()), &frames, 256.0);
 }

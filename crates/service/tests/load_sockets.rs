@@ -6,7 +6,7 @@ use linux::counting_alloc::allocations_in_this_thread;
 use service::any::{Any, Kind};
 use service::load::http::Request;
 use service::load::{CloseBy, Config, Gap, Gate, Late, Life, Load, Pace, Sink, Talk};
-use service::{http, udp_echo};
+use service::{frame, http, udp_echo};
 use shard::engine::uring;
 use shard::plan::{Control, Listen, Plan, Running, Transport};
 use stats::interval::{Counts, Interval};
@@ -26,17 +26,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HTTP: usize = 0;
 const ECHO: usize = 1;
 const UDP_ECHO: usize = 2;
+const FRAME: usize = 3;
 
 fn listen(transport: Transport) -> Listen {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     Listen { transport, address, v6only: false, seat: None, late: false, refusal: None }
 }
 
-/// HTTP, echo and UDP echo, each on a port of the kernel's choice.
+/// HTTP, echo, UDP echo and frames, each on a port of the kernel's choice.
 fn serve() -> Running {
-    let listeners = vec![listen(Transport::Tcp), listen(Transport::Tcp), listen(Transport::Udp)];
+    let [tcp, udp] = [Transport::Tcp, Transport::Udp];
+    let listeners = vec![listen(tcp), listen(tcp), listen(udp), listen(tcp)];
     let site = http::Config::site(listeners[HTTP].address, false, &[]);
-    let kinds = vec![Kind::Http(Box::new(site)), Kind::Echo, Kind::UdpEcho(udp_echo::Config::default())];
+    let (udp_echo, frame) = (udp_echo::Config::default(), frame::Config::default());
+    let kinds = vec![Kind::Http(Box::new(site)), Kind::Echo, Kind::UdpEcho(udp_echo), Kind::Frame(frame)];
     let config = service::any::Config::new(kinds);
     let seats = config.clone();
     let plan = Plan { listeners, ..Plan::default() };
@@ -180,6 +183,8 @@ fn our_own_services_are_loaded_without_an_error_and_a_request_allocates_nothing(
         (ECHO, Talk::Echo { bytes: 64 }, 1),
         (ECHO, Talk::Echo { bytes: 9000 }, 4),
         (UDP_ECHO, Talk::UdpEcho { bytes: 64 }, 1),
+        (FRAME, Talk::Frame { bytes: 64 }, 16),
+        (FRAME, Talk::Frame { bytes: 9000 }, 4),
     ];
     for (listener, talk, pipeline) in talks {
         for pace in [Some(2_000.0), None] {

@@ -29,8 +29,8 @@ pub(crate) struct Words {
     /// Connections in all [from 1]
     #[arg(short = 'c', long, value_name = "N", default_value = "1k", value_parser = words::count)]
     connections: u32,
-    /// Connects a second, or `max`: as fast as they go. At most 128 of a shard are on their way at a time
-    /// [default: 10k; frame:// max]
+    /// Connects a second, or `max`: as fast as they go. At most 128 of a shard are on their way at a time,
+    /// frame:// 512 [default: 10k; frame:// max]
     #[arg(long, alias = "connect-rate", value_name = "RATE", value_parser = ramp)]
     ramp: Option<Ramp>,
     /// Ask each connection so often whether it lives: echo:// by a message of 16 bytes, http:// by a GET that has to be answered with
@@ -53,8 +53,8 @@ pub(crate) struct Words {
     /// Addresses of this machine to come from, in turn: 127.0.0.2-127.0.0.9,10.0.0.7. Each has its own ports
     #[arg(long, value_name = "LIST", value_parser = words::sources)]
     from: Option<Sources>,
-    /// Addresses to connect to, in turn, in place of the one in the URL, at its port: 127.0.0.1-127.0.0.40. From one address to
-    /// another there are only so many ports
+    /// Addresses to connect to, in turn, in place of the one in the URL, at its port: 127.0.0.1-127.0.0.100. From one address to
+    /// another there are only so many ports, and beyond half of them a free one is found slowly
     #[arg(long, value_name = "LIST", value_parser = words::sources)]
     to: Option<Sources>,
     /// frame://: silent intervals after which a peer is dead, as it is said in HELLO [2 to 20]
@@ -64,7 +64,7 @@ pub(crate) struct Words {
     #[arg(long)]
     echo_once: bool,
     /// frame://: let so many connections fall silent, without closing them, and see how soon the server ends them
-    #[arg(long, value_name = "N", value_parser = words::count)]
+    #[arg(long, alias = "kill-silently", value_name = "N", value_parser = words::count)]
     mute: Option<u32>,
     /// How long after the begin of the hold they do, and after --echo-once [0 to 24h]
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = words::pause, requires = "mute")]
@@ -148,6 +148,14 @@ impl Config {
         // A socket that comes from somewhere is bound, and that only one of the process can be.
         let rings = has.is_short(wish) && from.is_empty();
         room(&has, Wish { rings, ..wish }, &url, from.is_empty())?;
+        let most = has.ports * wish.sources * wish.destinations;
+        if rings && 2 * u64::from(connections) > most {
+            let need = has.destinations(connections.into());
+            let what = format!(
+                "more than half of the ports are needed: connects will be slow; `--to` with {need} addresses would do"
+            );
+            linux::console::warn(env!("CARGO_BIN_NAME"), &what);
+        }
         let target = target::find(&url, if to.is_empty() { &from } else { &to })?;
         if let Some(other) = to.iter().find(|to| to.is_ipv4() != target.is_ipv4()) {
             let what = format!("--to {other}: the target and its other addresses are of one family");
@@ -184,7 +192,10 @@ fn room(room: &Room, wish: Wish, url: &Url, is_from_open: bool) -> Result<(), Fa
     let is_loopback = is_loopback(url);
     let need = wish.connections.div_ceil(room.ports.max(1));
     let failure = match room.check(wish) {
-        Err(failure) if wish.rings && wish.destinations == 1 && is_loopback && need < 255 => {
+        Err(failure)
+            if wish.rings && wish.destinations == 1 && is_loopback && wish.connections > room.ports =>
+        {
+            let need = room.destinations(wish.connections).min(254);
             // Whatever else is short is said first.
             room.check(Wish { destinations: need, ..wish })?;
             let cure = format!("`--to 127.0.0.1-127.0.0.{need}`, at which the server listens too (0.0.0.0)");
@@ -308,7 +319,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringmill-load hold http://127.0.0.1:8080/ --connections 10k
   ringmill-load hold echo://127.0.0.1:7007 -c 100k --from 127.0.0.2-127.0.0.9
-  ringmill-load hold frame://127.0.0.1:7016 -c 1M --to 127.0.0.1-127.0.0.50 --heartbeat 30s --echo-once
+  ringmill-load hold frame://127.0.0.1:7016 -c 1M --to 127.0.0.1-127.0.0.100 --heartbeat 30s --echo-once
   ringmill-load hold http://10.0.0.7/ping -c 50k --heartbeat 30s --duration forever
 
 Each connection takes a file descriptor (ulimit -n), and a port of the address that it comes from. Where
@@ -334,7 +345,7 @@ mod tests {
         assert!(said(Room { descriptors: 1000, ..has }, "echo://127.0.0.1:7").contains("file descriptors"));
         let failure = room(&has, Wish { rings: true, ..wish }, &url("frame://127.0.0.1:7"), true);
         let to = failure.expect_err("too many for one pair").to_string();
-        assert!(to.contains("`--to 127.0.0.1-127.0.0.4`"), "{to}");
+        assert!(to.contains("`--to 127.0.0.1-127.0.0.8`"), "{to}");
         room(&has, Wish { sources: 4, ..wish }, &url("echo://127.0.0.1:7"), false).expect("room enough");
     }
 

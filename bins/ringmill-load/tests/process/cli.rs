@@ -10,6 +10,7 @@ fn help_of_each_command_names_its_flags_and_shows_examples() {
     for (command, part) in [
         (&["--help"][..], "Exit codes:"),
         (&["run", "--help"], "--expect-crc32"),
+        (&["hold", "--help"], "--echo-once"),
         (&["report", "--help"], "--output"),
         (&["compare", "--help"], "--html"),
         (&["merge", "--help"], "--output"),
@@ -54,6 +55,18 @@ fn flags_that_cannot_be_meant_are_exit_code_2_with_a_cure() {
     check(&[&echo, "--from", "::1"], "addresses of IPv4 only", "`--from`");
     check(&[&echo, "-c", "40000000"], "40,000,000 connections", "--connections");
     check(&["udp-echo://127.0.0.1:1", "-c", "1025"], "there can be 1024", "`--connections 1024`");
+    check(&["frame://127.0.0.1:1", "--size", "2MiB"], "at most 1048576 bytes", "`--size 1048576`");
+    check(&["frame://127.0.0.1:1", "--method", "GET"], "--method means nothing with frame://", "--help");
+    check(&["hold", &echo, "--echo-once"], "mean nothing without frame://", "hold --help");
+    let frame = "frame://127.0.0.1:1";
+    check(&["hold", frame, "--heartbeat", "1ms"], "is 100ms to 15m", "hold --help");
+    check(&["hold", frame, "--mute", "2k"], "--mute 2000 is above --connections 1000", "hold --help");
+    check(
+        &["hold", frame, "--mute", "9", "--for", "30s"],
+        "--duration 30 s is too short",
+        "`--duration 91s`",
+    );
+    check(&["hold", frame, "--misses", "1"], "1 is not in 2..=20", "--help");
     let text = home.write("no.json", "{}");
     check(&["report", &text, "-o", "x"], "no.json: this is no result", "--json FILE");
     let newer = home.write("newer.json", r#"{"schema": 1000}"#);

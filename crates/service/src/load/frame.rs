@@ -216,3 +216,97 @@ impl Passing {
         Ok(if self.bad || !sound { Answer::Corrupt } else { Answer::Good(0) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::frame::Goaway;
+
+    const NEXT: u64 = (1 << 32) + 2;
+
+    fn data(pattern: &Pattern, number: u64) -> Vec<u8> {
+        let header = Header::new(Kind::Data, pattern.bytes() as u32, number as u32).to_bytes();
+        let head = number.to_le_bytes();
+        [&header[..], &head[..pattern.head()], pattern.fill(3, number, 0)].concat()
+    }
+
+    fn control(kind: Kind, message: &impl proto::frame::Message) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(&mut bytes, kind, Flags::NONE, 9, message);
+        bytes
+    }
+
+    /// Reads pieces, of which `outstanding` requests before [`NEXT`] are to come. Returns the answers and the PONGs that are owed.
+    fn read_pieces(pattern: &Pattern, mut outstanding: u64, pieces: &[&[u8]]) -> (Vec<Answer>, Vec<u8>) {
+        let (mut reader, mut answers) = (Reader::default(), Vec::new());
+        for piece in pieces {
+            let window = Window { connection: 3, next: NEXT, outstanding };
+            read(&mut reader, pattern, window, piece, true, |answer| {
+                outstanding -= u64::from(matches!(answer, Good(_) | Corrupt));
+                answers.push(answer);
+            });
+            if answers.last() == Some(&Garbage) {
+                break;
+            }
+        }
+        let pongs = if let Reader::Frame(partial) = reader { partial.pongs } else { Vec::new() };
+        (answers, pongs)
+    }
+
+    /// The same wherever it is cut: at every position, and at every pair of positions.
+    fn read_all(pattern: &Pattern, outstanding: u64, bytes: &[u8]) -> (Vec<Answer>, Vec<u8>) {
+        let whole = read_pieces(pattern, outstanding, &[bytes]);
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(read_pieces(pattern, outstanding, &pieces), whole, "cut at {first}, {second}");
+            }
+        }
+        whole
+    }
+
+    use Answer::{Closing, Corrupt, Duplicated, Garbage, Good};
+
+    #[test]
+    fn frames_of_every_size_are_read_wherever_they_are_cut_and_over_the_wrap_of_their_numbers() {
+        for bytes in (1..=9).chain([40]) {
+            let pattern = Pattern::new(1, bytes);
+            let stream = [
+                hello(),
+                data(&pattern, NEXT - 3),
+                control(Kind::Ping, &Ping { stamp: 5 }),
+                data(&pattern, NEXT - 2),
+                data(&pattern, NEXT - 1),
+                control(Kind::Goaway, &Goaway::default()),
+            ];
+            let (answers, pongs) = read_all(&pattern, 3, &stream.concat());
+            assert_eq!(answers, [Good(0), Good(0), Good(0), Closing], "{bytes} bytes");
+            assert_eq!(pongs, control(Kind::Pong, &Ping { stamp: 5 }));
+        }
+    }
+
+    #[test]
+    fn each_way_to_be_wrong_has_its_name() {
+        let pattern = Pattern::new(1, 12);
+        let seen = |outstanding, frames: &[Vec<u8>]| {
+            let stream = [&[hello()], frames].concat().concat();
+            read_all(&pattern, outstanding, &stream).0
+        };
+        let right = |back: u64| data(&pattern, NEXT - back);
+        let mut bad = right(2);
+        bad[HEADER_BYTES + 9] ^= 1;
+        let mut short = Header::new(Kind::Data, 1, (NEXT - 2) as u32).to_bytes().to_vec();
+        short.push(0);
+        assert_eq!(seen(2, &[bad, right(1)]), [Corrupt, Good(0)]);
+        assert_eq!(seen(2, &[short, right(1)]), [Corrupt, Good(0)], "another length");
+        assert_eq!(seen(2, &[right(2), right(2), right(1)]), [Good(0), Duplicated, Good(0)]);
+        assert_eq!(seen(2, &[right(1)]), [Garbage], "overtaken");
+        assert_eq!(seen(1, &[data(&pattern, NEXT)]), [Garbage], "never sent");
+        assert_eq!(seen(1, &[hello()]), [Garbage], "a second HELLO");
+        assert_eq!(seen(1, &[b"HTTP/1.1 200 OK\r\n\r\n".to_vec()]), [Garbage]);
+        assert_eq!(read_all(&pattern, 1, &right(1)).0, [Garbage], "before HELLO");
+        let asked = control(Kind::Ping, &Ping { stamp: 5 }).repeat(1000);
+        let stream = [hello(), asked].concat();
+        assert_eq!(read_pieces(&pattern, 1, &[&stream]).0, [Garbage], "asked without end");
+    }
+}

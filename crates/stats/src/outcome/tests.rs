@@ -139,7 +139,7 @@ fn a_result_without_any_one_of_its_fields_is_refused() {
     let mut all = Vec::new();
     paths(&full, "", &mut all);
     assert!(all.len() > 150, "{} fields", all.len());
-    for path in all.iter().filter(|path| !["/search", "/hold"].contains(&path.as_str())) {
+    for path in all.iter().filter(|path| !["/search", "/hold", "/hold/frames"].contains(&path.as_str())) {
         let (parent, key) = path.rsplit_once('/').expect("it begins with one");
         let mut without = full.clone();
         without.pointer_mut(parent).and_then(Value::as_object_mut).expect("it was walked").remove(key);

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 /// Connects of one seat that may be on their way at a time: a listener's queue is often no longer than 128 or 4096.
 const CONNECTING_MAX: u64 = 128;
+/// The same with HELLO, which takes two more turns of each side; who speaks frames is Ringmill, whose queue is long.
+const GREETING_MAX: u64 = 512;
 /// How long a lost connection waits until it is tried again.
 const AGAIN_NS: u64 = 1_000_000_000;
 /// Connections that one turn closes: each is a wish, which needs memory until it is carried out.
@@ -24,14 +26,13 @@ impl Hold {
             let seconds = (now_ns - self.since_ns) as f64 / 1e9;
             (seconds * per_s / f64::from(self.config.seats)) as u64 + 1
         });
-        while self.next < self.held.len()
-            && (self.next as u64) < allowed
-            && self.report.opening < CONNECTING_MAX
+        let opening_max = if let Saying::Frame(_) = self.say { GREETING_MAX } else { CONNECTING_MAX };
+        while self.next < self.held.len() && (self.next as u64) < allowed && self.report.opening < opening_max
         {
             self.next += 1;
             self.connect(self.next as u32 - 1, io);
         }
-        while self.report.opening < CONNECTING_MAX
+        while self.report.opening < opening_max
             && self.again.front().is_some_and(|(due_ns, _)| *due_ns <= now_ns)
         {
             let Some((_, index)) = self.again.pop_front() else { break };

@@ -74,6 +74,8 @@ const ECHOES_AT_ONCE: usize = 256;
 const REPLY_BYTES: usize = 128;
 /// PINGs that are due within so long leave together.
 const TOGETHER_NS: u64 = 1_000_000;
+/// How much longer than they agreed on a server may take to end a silent peer before the hold ends: it may be late, and say so.
+const FOUND_NS: u64 = 2_000_000_000;
 const MS: u64 = 1_000_000;
 /// No answer is longer than what was sent; control frames have their own bounds.
 const RULES: Rules = Rules { payload_bytes_max: ECHO_BYTES as u32, ..Rules::STREAM };
@@ -355,8 +357,10 @@ impl Hold {
         let due_ns = from_ns.saturating_add(frames.wishes.mute_after.as_nanos() as u64);
         if frames.echoes.over && io.now_ns() >= due_ns {
             frames.muted = true;
-            let count = frames.mute;
+            let (count, patience_ns) = (frames.mute, u64::from(frames.pace.patience_ms()) * MS);
             self.fall_silent(count, io.now_ns());
+            // The echoes may have taken longer than was thought: whoever is to be found is waited for.
+            self.phase = Phase::Holding(until_ns.max(io.now_ns() + patience_ns + FOUND_NS));
         }
     }
 
