@@ -1,10 +1,12 @@
 //! Ringmill's framed protocol over TCP (docs/FRAME.md): the server's side, which echoes, and a client.
 //!
 //! - `session.rs`: one accepted connection: what it reads and answers
+//! - `udp/`: the same over datagrams
 //! - `pulse.rs`: the one timer of it: HELLO in time, heartbeats, the end of a drain
 
 mod pulse;
 mod session;
+pub mod udp;
 
 pub use proto::frame::{Offer, heartbeat};
 pub use session::Session;

@@ -102,19 +102,19 @@ impl<P> Receiver<P> {
         if ahead(*seq, self.floor) < 0 { self.held.pop_front() } else { None }
     }
 
-    /// The sender says that all below `floor` is settled: it waits for the ACK of none of it. Gives how many of them never came, or
-    /// `None` for a number that cannot be. [`Receiver::pop`] what waited for them.
-    pub fn settle(&mut self, floor: u32) -> Option<u32> {
+    /// The sender says that all below `floor` is settled: it waits for the ACK of none of it. `lost` is told of those that never
+    /// came. `false` for a number that cannot be. [`Receiver::pop`] what waited for them.
+    pub fn settle(&mut self, floor: u32, mut lost: impl FnMut(u32)) -> bool {
         let up = ahead(floor, self.floor);
         if up > WINDOW as i32 || up < -(WINDOW as i32) {
-            return None;
+            return false;
         }
         let up = up.max(0) as u32;
-        let lost = up - self.came.count(up);
+        (0..up).filter(|n| !self.came.has(*n)).for_each(|n| lost(self.floor.wrapping_add(n)));
         self.came.slide(up);
         self.floor = self.floor.wrapping_add(up);
         self.rise();
-        Some(lost)
+        true
     }
 
     /// For the ACK of `seq`: bit n says that `seq - 1 - n` is settled too.

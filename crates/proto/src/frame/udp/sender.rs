@@ -12,6 +12,8 @@ pub struct Sender<P> {
     /// From the floor on, at most [`WINDOW`].
     slots: VecDeque<Slot<P>>,
     flying: u32,
+    /// Bytes of the frames that are flying.
+    bytes: usize,
     rtt: Rtt,
     /// When the peer is asked again whether it knows the floor, and how often it was.
     ask_ms: u64,
@@ -31,6 +33,7 @@ enum Slot<P> {
 #[derive(Debug)]
 struct Flight<P> {
     frame: P,
+    bytes: u32,
     sent_ms: u64,
     due_ms: u64,
     tries: u8,
@@ -54,13 +57,19 @@ impl<P> Sender<P> {
     #[must_use]
     pub fn new(first: u32) -> Sender<P> {
         let slots = VecDeque::new();
-        Sender { floor: first, slots, flying: 0, rtt: Rtt::default(), ask_ms: 0, asked: 0 }
+        Sender { floor: first, slots, flying: 0, bytes: 0, rtt: Rtt::default(), ask_ms: 0, asked: 0 }
     }
 
     /// Frames that are not acknowledged.
     #[must_use]
     pub const fn flying(&self) -> u32 {
         self.flying
+    }
+
+    /// Their bytes, as they were said to [`Sender::sent`].
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The number for the next frame of one who chooses his own; `None` while the window is full.
@@ -77,12 +86,13 @@ impl<P> Sender<P> {
         at < WINDOW && matches!(self.slots.get(at as usize), None | Some(Slot::Empty))
     }
 
-    /// A frame was sent. Panics when there was no room for it.
-    pub fn sent(&mut self, seq: u32, frame: P, now_ms: u64) {
+    /// A frame of so many bytes was sent. Panics when there was no room for it.
+    pub fn sent(&mut self, seq: u32, frame: P, bytes: usize, now_ms: u64) {
         assert!(self.has_room(seq), "sent beyond the window, or twice");
         let due_ms = now_ms + u64::from(self.rtt.rto_ms(1));
-        *self.slot(seq) = Slot::Flying(Flight { frame, sent_ms: now_ms, due_ms, tries: 1, passed: 0 });
+        *self.slot(seq) = Slot::Flying(Flight { frame, bytes: bytes as u32, sent_ms: now_ms, due_ms, tries: 1, passed: 0 });
         self.flying += 1;
+        self.bytes += bytes;
     }
 
     /// All numbers below `floor` that were not sent never will be: there was no question.
@@ -174,6 +184,7 @@ impl<P> Sender<P> {
             let Slot::Flying(flight) = std::mem::replace(&mut self.slots[n], Slot::Skipped) else {
                 unreachable!("it was flying")
             };
+            self.bytes -= flight.bytes as usize;
             // Nothing moves before the peer confirms: the places of the others stay as they are.
             return Some(Due::Lost(seq, flight.frame));
         }
@@ -195,7 +206,7 @@ impl<P> Sender<P> {
 
     /// Takes back all that is not acknowledged: the conversation is over.
     pub fn drain(&mut self) -> impl Iterator<Item = (u32, P)> {
-        self.flying = 0;
+        (self.flying, self.bytes) = (0, 0);
         let floor = self.floor;
         self.slots.drain(..).zip(0_u32..).filter_map(move |(slot, n)| match slot {
             Slot::Flying(flight) => Some((floor.wrapping_add(n), flight.frame)),
@@ -217,6 +228,7 @@ impl<P> Sender<P> {
             if flight.tries == 1 {
                 self.rtt.measured(now_ms.saturating_sub(flight.sent_ms));
             }
+            self.bytes -= flight.bytes as usize;
             *slot = Slot::Acknowledged;
             self.flying -= 1;
         }
