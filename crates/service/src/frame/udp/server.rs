@@ -1,7 +1,7 @@
 //! The datagram listeners of one seat that speak frames: who is known, and what is said to whom.
 //!
 //! A stranger costs nothing but the time of an answer, which is never longer than what came. What is kept begins with a cookie that
-//! came back, and is bounded: [`Config::peers_max`] peers, [`KEPT_BYTES_MAX`] bytes each, [`KEPT_SEAT_MAX`] on all of the seat.
+//! came back, and is bounded: [`Config::peers_max`] peers, [`KEPT_BYTES_MAX`] bytes each, 64 MiB on all of the seat.
 //! A frame that finds no room is not taken, and not acknowledged: its sender sends it again.
 
 use super::link::{KEPT_BYTES_MAX, Link, Looked, Moment, Press};
@@ -20,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Most bytes that are kept for all peers of a seat.
-pub const KEPT_SEAT_MAX: usize = 64 << 20;
+pub(super) const KEPT_SEAT_MAX: usize = 64 << 20;
 
 /// What one seat serves over datagrams.
 #[derive(Debug, Default)]
