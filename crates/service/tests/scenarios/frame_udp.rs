@@ -42,26 +42,32 @@ pub fn told(seed: u64) -> (Run, Told) {
     if random.chance(0.3) {
         faults = faults.with("stall", random.below(1000) as f64 / 20_000.0);
     }
-    world(seed, faults, &mut random)
+    world(seed, faults, SMALL, &mut random)
 }
 
 /// 10 % lost, 10 % doubled, 10 % late by up to 20 ms, each way.
 pub fn stormy(seed: u64) -> (Run, Told) {
     let faults =
         Faults::NONE.with("datagram_lost", 0.1).with("datagram_twice", 0.1).with("delay", 0.1);
-    world(seed, faults, &mut Random::new(seed))
+    world(seed, faults, 512, &mut Random::new(seed))
 }
 
-fn world(seed: u64, faults: Faults, random: &mut Random) -> (Run, Told) {
+/// Receive buffers of a world in which more is lost than the network loses.
+const SMALL: u16 = 16;
+
+fn world(seed: u64, faults: Faults, buffers: u16, random: &mut Random) -> (Run, Told) {
     let seats = 1 + random.below(2) as u16;
     let address = SocketAddr::from(([192, 0, 2, 1], 7016));
-    let plan = Plan { listeners: vec![listener(Transport::Udp, address)], ..plan(seats) };
+    let small = plan(seats);
+    let pool = linux::pool::Plan { count: buffers, ..small.pool };
+    let plan = Plan { listeners: vec![listener(Transport::Udp, address)], pool, ..small };
     let sum = Rc::new(RefCell::new(Told::default()));
     let mut world = Sim::new(seed).faults(faults).plan(plan);
     for number in 0..1 + random.below(3) {
         let at = Duration::from_millis(random.below(30));
+        let deaf = if buffers == SMALL && random.chance(0.2) { 0.002 } else { 0.0 };
         let from = SocketAddr::from(([192, 0, 2, 9], 5_000 + number as u16));
-        world = world.station(at, ListenerId(0), from, Caller::new(random, sum.clone()));
+        world = world.station(at, ListenerId(0), from, Caller { deaf, ..Caller::new(random, sum.clone()) });
     }
     let peers_max = 2;
     let config = move |_| {
@@ -192,7 +198,7 @@ impl Caller {
             at_once: 1 + random.below(80),
             flags: if ordered { Flags::ACK_WANTED.with(Flags::ORDERED) } else { Flags::ACK_WANTED },
             due_ms: 0,
-            deaf: if random.chance(0.2) { 0.002 } else { 0.0 },
+            deaf: 0.0,
             deaf_until_ms: 0,
             ended: false,
             sum,

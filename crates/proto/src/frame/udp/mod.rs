@@ -14,6 +14,7 @@
 //! nothing is delivered twice or lost without a word. Frames that want no acknowledgement have numbers of their own.
 
 mod cookie;
+mod pace;
 mod receiver;
 mod rtt;
 mod sender;
@@ -34,7 +35,7 @@ pub const WINDOW: u32 = 256;
 pub const TRIES_MAX: u8 = 8;
 
 /// Frames that wait for one with a lower number, at most. Those beyond are not taken: they are sent again.
-pub const HELD_MAX: usize = 64;
+pub const HELD_MAX: usize = 128;
 
 /// How far `seq` is ahead of `of`, on numbers modulo 2^32 (RFC 1982).
 const fn ahead(seq: u32, of: u32) -> i32 {

@@ -1,5 +1,6 @@
 //! What was sent to one peer and is not acknowledged: sent again after a wait that doubles, given up after [`TRIES_MAX`] tries.
 
+use super::pace::Pace;
 use super::rtt::Rtt;
 use super::{TRIES_MAX, WINDOW, ahead};
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ pub struct Sender<P> {
     /// Bytes of the frames that are flying.
     bytes: usize,
     rtt: Rtt,
+    pace: Pace,
     /// When the peer is asked again whether it knows the floor, and how often it was.
     ask_ms: u64,
     asked: u8,
@@ -57,7 +59,8 @@ impl<P> Sender<P> {
     #[must_use]
     pub fn new(first: u32) -> Sender<P> {
         let slots = VecDeque::new();
-        Sender { floor: first, slots, flying: 0, bytes: 0, rtt: Rtt::default(), ask_ms: 0, asked: 0 }
+        let (rtt, pace) = (Rtt::default(), Pace::new());
+        Sender { floor: first, slots, flying: 0, bytes: 0, rtt, pace, ask_ms: 0, asked: 0 }
     }
 
     /// Frames that are not acknowledged.
@@ -72,11 +75,12 @@ impl<P> Sender<P> {
         self.bytes
     }
 
-    /// The number for the next frame of one who chooses his own; `None` while the window is full.
+    /// The number for the next frame of one who chooses his own; `None` while the window is full, or as many fly as may. Who answers
+    /// has the numbers of the questions, and their pace.
     #[must_use]
     pub fn next(&self) -> Option<u32> {
         let ahead = self.slots.len() as u32;
-        (ahead < WINDOW).then(|| self.floor.wrapping_add(ahead))
+        (ahead < WINDOW && self.pace.allows(self.flying)).then(|| self.floor.wrapping_add(ahead))
     }
 
     /// Whether a frame with this number may be sent: it is in the window, and was not.
@@ -130,6 +134,7 @@ impl<P> Sender<P> {
             }
         }
         self.rise();
+        self.pace.arrived(flying - self.flying, flying);
         Some(flying - self.flying)
     }
 
@@ -189,6 +194,7 @@ impl<P> Sender<P> {
             return Some(Due::Lost(seq, flight.frame));
         }
         let Slot::Flying(flight) = &mut self.slots[n] else { unreachable!("it is flying") };
+        self.pace.lost(now_ms, rtt.rto_ms(1));
         flight.tries += 1;
         flight.due_ms = now_ms + u64::from(rtt.rto_ms(flight.tries));
         Some(Due::Again(seq, &mut flight.frame))
