@@ -34,9 +34,6 @@ pub const WINDOW: u32 = 256;
 /// 10 % of the ACKs are lost) one in 600,000 is.
 pub const TRIES_MAX: u8 = 8;
 
-/// Frames that wait for one with a lower number, at most. Those beyond are not taken: they are sent again.
-pub const HELD_MAX: usize = 128;
-
 /// How far `seq` is ahead of `of`, on numbers modulo 2^32 (RFC 1982).
 const fn ahead(seq: u32, of: u32) -> i32 {
     seq.wrapping_sub(of) as i32

@@ -1,7 +1,7 @@
 //! What came from one peer: each frame once, and in order where that is asked.
 
 use super::window::Window;
-use super::{HELD_MAX, WINDOW, ahead};
+use super::{WINDOW, ahead};
 use std::collections::VecDeque;
 
 /// The receiving half. `P` is what the caller keeps of a frame that has to wait.
@@ -10,7 +10,7 @@ pub struct Receiver<P> {
     /// The lowest number that is not settled: it did not come, and was not given up.
     floor: u32,
     came: Window,
-    /// Those above the floor that wait for it, by their numbers.
+    /// Those above the floor that wait for it, by their numbers: fewer than [`WINDOW`].
     held: VecDeque<(u32, P)>,
     /// Of the frames that want no acknowledgement: the highest number, and from bit 0 down what came.
     loose: Option<(u32, Window)>,
@@ -27,7 +27,7 @@ pub enum Taken {
     Duplicate,
     /// Its number is not in the window: none of this conversation. Say nothing.
     Beyond,
-    /// Too many wait. Say nothing: it will be sent again.
+    /// The caller had no room for it. Say nothing: it will be sent again.
     NoRoom,
 }
 
@@ -54,19 +54,19 @@ impl<P> Receiver<P> {
             Taken::Duplicate
         } else if !ordered || at == 0 {
             Taken::Now
-        } else if self.held.len() < HELD_MAX {
-            Taken::Held
         } else {
-            Taken::NoRoom
+            Taken::Held
         }
     }
 
-    /// Takes a frame that wants an acknowledgement. `keep` is called for one that has to wait.
-    pub fn take(&mut self, seq: u32, ordered: bool, keep: impl FnOnce() -> P) -> Taken {
+    /// Takes a frame that wants an acknowledgement. `keep` is asked for what to keep of one that has to
+    /// wait, and says `None` where there is no room for it.
+    pub fn take(&mut self, seq: u32, ordered: bool, keep: impl FnOnce() -> Option<P>) -> Taken {
         let taken = self.look(seq, ordered);
         if taken == Taken::Held {
+            let Some(kept) = keep() else { return Taken::NoRoom };
             let behind = self.held.iter().rposition(|(other, _)| ahead(*other, seq) < 0);
-            self.held.insert(behind.map_or(0, |at| at + 1), (seq, keep()));
+            self.held.insert(behind.map_or(0, |at| at + 1), (seq, kept));
         }
         if matches!(taken, Taken::Now | Taken::Held) {
             self.came.set(seq.wrapping_sub(self.floor));

@@ -115,7 +115,9 @@ impl Client {
             host.send(self.press.frame(&header, payload));
             return Ok(header.seq);
         }
-        let seq = link.sender.next().filter(|seq| link.has_room(*seq, payload.len())).ok_or(Full)?;
+        // Not so far ahead of the answers that the server has no room for them in its window, which rises with our ACKs.
+        let owed = |seq: u32| seq.wrapping_sub(link.receiver.floor()) < OWED_MAX;
+        let seq = link.sender.next().filter(|seq| owed(*seq) && link.has_room(*seq, payload.len())).ok_or(Full)?;
         let header = Header::new(kind, payload.len() as u32, seq).with(flags);
         link.send(&header, payload, now_ms, &mut |frame| host.send(frame));
         Ok(seq)
@@ -311,6 +313,8 @@ impl Client {
     }
 }
 
+/// Numbers that a client may be ahead of the oldest answer that did not come.
+const OWED_MAX: u32 = proto::frame::udp::WINDOW / 4 * 3;
 /// How often HELLO is said in vain: 25 s.
 const HELLOS_MAX: u8 = 10;
 /// How often GOAWAY is said: who does not hear it finds out by its silence.

@@ -81,8 +81,10 @@ impl Link {
 
     /// Takes a frame that wants an ACK; see [`Receiver::take`].
     pub(super) fn take(&mut self, header: &Header, payload: &[u8]) -> Taken {
+        let fits = self.kept() + payload.len() <= KEPT_BYTES_MAX;
         let Link { receiver, press, .. } = self;
-        let taken = receiver.take(header.seq, header.flags.has(Flags::ORDERED), || (*header, press.keep(payload)));
+        let keep = || fits.then(|| (*header, press.keep(payload)));
+        let taken = receiver.take(header.seq, header.flags.has(Flags::ORDERED), keep);
         if taken == Taken::Held {
             self.held_bytes += payload.len();
         }
