@@ -2,6 +2,7 @@
 
 use super::window::Window;
 use super::{WINDOW, ahead};
+use crate::frame::Ack;
 use std::collections::VecDeque;
 
 /// The receiving half. `P` is what the caller keeps of a frame that has to wait.
@@ -117,13 +118,14 @@ impl<P> Receiver<P> {
         true
     }
 
-    /// For the ACK of `seq`: bit n says that `seq - 1 - n` is settled too.
+    /// The ACK of `seq`, which tells of the others too.
     #[must_use]
-    pub fn before(&self, seq: u32) -> u64 {
-        (0..64).fold(0, |bits, n| {
+    pub fn ack(&self, seq: u32) -> Ack {
+        let before = (0..64).fold(0, |bits, n| {
             let at = ahead(seq.wrapping_sub(1 + n), self.floor);
             bits | u64::from(at < 0 || self.came.has(at as u32)) << n
-        })
+        });
+        Ack { before, floor: self.floor }
     }
 
     fn rise(&mut self) {

@@ -3,6 +3,7 @@
 use super::pace::Pace;
 use super::rtt::Rtt;
 use super::{TRIES_MAX, WINDOW, ahead};
+use crate::frame::Ack;
 use std::collections::VecDeque;
 
 /// The sending half. `P` is what the caller sends again.
@@ -113,19 +114,22 @@ impl<P> Sender<P> {
 
     /// An ACK came. Gives how many frames it acknowledged for the first time, or `None` when it is about a number that was never
     /// sent. A frame that three others overtook is due at once (RFC 9002, section 6.1.1).
-    pub fn acknowledged(&mut self, seq: u32, before: u64, now_ms: u64) -> Option<u32> {
+    pub fn acknowledged(&mut self, seq: u32, ack: Ack, now_ms: u64) -> Option<u32> {
         let at = ahead(seq, self.floor);
         if at < -(WINDOW as i32) || at >= self.slots.len() as i32 {
             return None;
         }
         let flying = self.flying;
-        self.settle(at, now_ms);
-        let mut before = before;
+        self.measure(at, now_ms);
+        self.settle(at);
+        let mut before = ack.before;
         while before != 0 {
             let n = before.trailing_zeros();
             before &= before - 1;
-            self.settle(at - 1 - n as i32, now_ms);
+            self.settle(at - 1 - n as i32);
         }
+        self.confirm(ack.floor);
+        let at = ahead(seq, self.floor);
         for slot in self.slots.iter_mut().take(at.max(0) as usize) {
             let Slot::Flying(flight) = slot else { continue };
             flight.passed = flight.passed.saturating_add(1);
@@ -228,12 +232,30 @@ impl<P> Sender<P> {
         &mut self.slots[at]
     }
 
-    fn settle(&mut self, at: i32, now_ms: u64) {
+    /// The ACK of this very frame came: one that another's tells of may have come long ago.
+    fn measure(&mut self, at: i32, now_ms: u64) {
+        let slot = usize::try_from(at).ok().and_then(|at| self.slots.get(at));
+        if let Some(Slot::Flying(Flight { tries: 1, sent_ms, .. })) = slot {
+            self.rtt.measured(now_ms.saturating_sub(*sent_ms));
+        }
+    }
+
+    /// The peer says that all below `floor` is settled: its ACKs of them may be lost, and it knows of what was given up.
+    fn confirm(&mut self, floor: u32) {
+        let up = ahead(floor, self.floor).max(0) as usize;
+        let unsent = |slot: &Slot<P>| matches!(slot, Slot::Empty);
+        if floor == 0 || up == 0 || up > self.slots.len() || self.slots.iter().take(up).any(unsent) {
+            return;
+        }
+        (0..up as i32).for_each(|at| self.settle(at));
+        self.slots.drain(..up);
+        self.floor = self.floor.wrapping_add(up as u32);
+        self.asked = 0;
+    }
+
+    fn settle(&mut self, at: i32) {
         let Some(slot) = usize::try_from(at).ok().and_then(|at| self.slots.get_mut(at)) else { return };
         if let Slot::Flying(flight) = slot {
-            if flight.tries == 1 {
-                self.rtt.measured(now_ms.saturating_sub(flight.sent_ms));
-            }
             self.bytes -= flight.bytes as usize;
             *slot = Slot::Acknowledged;
             self.flying -= 1;

@@ -165,6 +165,7 @@ impl Client {
             Kind::Goaway if !self.is_near(header.seq) => return Ok(()),
             kind => Came::Other(kind),
         };
+        let parting = self.caller.state() == CallerState::Parting;
         match self.caller.on(came) {
             CallerSays::Nothing => {}
             CallerSays::Ask => {
@@ -195,7 +196,8 @@ impl Client {
             CallerSays::Take => self.take(header, payload, now_ms, host),
             CallerSays::Leave => host.news(News::Leaving),
             CallerSays::Close => {
-                let left = header.kind == Kind::Goaway;
+                // A server that has forgotten us when we leave has heard that we do.
+                let left = header.kind == Kind::Goaway || parting;
                 self.close(if left { Closed::Left } else { Closed::Refused(code) }, host);
             }
         }
@@ -278,7 +280,7 @@ impl Client {
             return;
         }
         link.heard = Heard::at(now_ms);
-        host.send(self.press.ack(header.seq, link.receiver.before(header.seq)));
+        host.send(self.press.ack(header.seq, link.receiver.ack(header.seq)));
         if taken == Taken::Now {
             host.news(News::Answer(*header, payload));
             self.release(host);

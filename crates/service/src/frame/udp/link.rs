@@ -100,7 +100,7 @@ impl Link {
 
     /// An ACK came. `None` when it is about a number that was never sent.
     pub(super) fn acknowledged(&mut self, seq: u32, ack: Ack, now_ms: u64) -> Option<u32> {
-        self.sender.acknowledged(seq, ack.before, now_ms)
+        self.sender.acknowledged(seq, ack, now_ms)
     }
 
     /// When something is to be done next, in milliseconds.
@@ -196,8 +196,7 @@ impl Press {
     }
 
     /// The ACK of a frame: what is said most, and needs no allocation.
-    pub(super) fn ack(&mut self, seq: u32, before: u64) -> Bytes {
-        let ack = Ack { before };
+    pub(super) fn ack(&mut self, seq: u32, ack: Ack) -> Bytes {
         let length = ack.encoded_len();
         self.reserve(HEADER_BYTES + length);
         self.0.put_slice(&Header::new(Kind::Ack, length as u32, seq).to_bytes());

@@ -321,7 +321,7 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         if taken != Taken::Beyond {
             link.heard = Heard::at(now_ms);
         }
-        let bits = link.receiver.before(header.seq);
+        let ack = link.receiver.ack(header.seq);
         self.server.kept += held;
         match taken {
             Taken::Now | Taken::Held => {}
@@ -335,7 +335,7 @@ impl<S: Service> Turn<'_, '_, '_, S> {
                 return Ok(());
             }
         }
-        let ack = self.server.scratch.ack(header.seq, bits);
+        let ack = self.server.scratch.ack(header.seq, ack);
         self.wire(ack);
         if taken == Taken::Now {
             self.echo(header, payload);
