@@ -27,6 +27,7 @@ mod record;
 mod send;
 mod sink;
 mod sockets;
+pub mod storm;
 mod time;
 mod udp;
 

@@ -63,6 +63,7 @@ pub struct Client {
     due_ms: u64,
     link: Option<Link>,
     press: Press,
+    retransmitted: u64,
     payload_bytes_max: u32,
 }
 
@@ -78,6 +79,7 @@ impl Client {
             due_ms: 0,
             link: None,
             press: Press::default(),
+            retransmitted: 0,
             payload_bytes_max: 0,
         };
         client.say_hello(now_ms, host);
@@ -92,6 +94,11 @@ impl Client {
     /// Frames that are not acknowledged.
     pub fn flying(&self) -> u32 {
         self.link.as_ref().map_or(0, |link| link.sender.flying())
+    }
+
+    /// Frames that were sent again so far.
+    pub fn retransmitted(&self) -> u64 {
+        self.retransmitted
     }
 
     /// Sends a frame and gives its number. With [`Flags::ACK_WANTED`] it is sent again until it is acknowledged, with
@@ -220,6 +227,7 @@ impl Client {
                 let link = link.as_mut().expect("it is open");
                 let mut lost = Vec::new();
                 let looked = link.look(moment, press, &mut |frame| host.send(frame), |seq| lost.push(seq));
+                self.retransmitted += looked.retransmitted;
                 lost.into_iter().for_each(|seq| host.news(News::GivenUp(seq)));
                 if looked.dead {
                     self.close(Closed::Silent, host);
