@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use clap::Args;
 use linux::console::{Failure, tell};
-use service::load::storm::{BYTES_MIN, Config, Report, Storm};
 use service::frame::udp::Odds;
+use service::load::storm::{BYTES_MIN, Config, Report, Storm};
 use shard::engine::uring;
 use shard::plan::{Control, Listen, Plan, Transport};
 
@@ -54,12 +54,14 @@ pub(crate) struct Words {
 
 /// Runs it; says whether no frame was delivered twice, out of order or lost without a word. Errors: no server, no sockets.
 pub(crate) fn run(words: &Words) -> Result<bool, Failure> {
-    let Words { target, rate, duration, connections, bytes, loss, duplicate, reorder, ordered, seed } = *words;
+    let Words { target, rate, duration, connections, bytes, loss, duplicate, reorder, ordered, seed } =
+        *words;
     if !(BYTES_MIN..=65_487).contains(&bytes) {
         return Err(Failure::usage(format!("a frame of {bytes} bytes is no datagram")).cure("`--bytes 64`"));
     }
     let odds = Odds { loss, duplicate, reorder };
-    let config = Config { target, clients: connections, rate_per_s: rate, duration, bytes, ordered, odds, seed };
+    let config =
+        Config { target, clients: connections, rate_per_s: rate, duration, bytes, ordered, odds, seed };
     let (send, told) = mpsc::channel();
     // The engine makes a service for each seat, from whichever thread; there is one.
     let send = Mutex::new(Some(send));
@@ -106,11 +108,14 @@ fn is_sound(report: &Report) -> bool {
 }
 
 fn text(words: &Words, report: &Report) -> String {
-    let Report { frames, answered, twice, disordered, wrong, given_up, no_answer, ended, silent, unsent, .. } = *report;
+    let Report {
+        frames, answered, twice, disordered, wrong, given_up, no_answer, ended, silent, unsent, ..
+    } = *report;
     let Report { retransmitted, opened, broken, weather: [out, back], .. } = *report;
     let us = |quantile| report.response_us.value_at_quantile(quantile) as f64 / 1_000.0;
     let order = if words.ordered { "in order" } else { "in any order" };
-    let way = |[lost, doubled, held]: [u64; 3]| format!("{lost} dropped, {doubled} doubled, {held} held back");
+    let way =
+        |[lost, doubled, held]: [u64; 3]| format!("{lost} dropped, {doubled} doubled, {held} held back");
     format!(
         "frame-udp://{}  {} clients, {} frames/s for {:?}, {} bytes, {order}
 weather       out: {}
@@ -142,7 +147,10 @@ verdict       {}
 fn target(word: &str) -> Result<SocketAddr, String> {
     let place = word.strip_prefix("frame-udp://").ok_or("expected frame-udp://ADDRESS:PORT")?;
     let place = place.strip_suffix('/').unwrap_or(place);
-    place.replace("localhost", "127.0.0.1").parse().map_err(|_| format!("`{place}` is no address with a port"))
+    place
+        .replace("localhost", "127.0.0.1")
+        .parse()
+        .map_err(|_| format!("`{place}` is no address with a port"))
 }
 
 /// `10%`, or `0.1`.

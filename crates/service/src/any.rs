@@ -100,7 +100,9 @@ impl Any {
             Kind::Relay(config) => Session::Relay(relay::Session::new(leg, config, io)),
             Kind::RelayTask(config) => Session::RelayTask(relay_task::begin(leg, config, io)),
             Kind::Frame(config) => Session::Frame(frame::Session::new(leg, config, io)),
-            Kind::UdpEcho(_) | Kind::FrameUdp(_) => unreachable!("a datagram listener accepts no connections"),
+            Kind::UdpEcho(_) | Kind::FrameUdp(_) => {
+                unreachable!("a datagram listener accepts no connections")
+            }
         }
     }
 

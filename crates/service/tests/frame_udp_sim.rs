@@ -8,7 +8,11 @@ use shard::engine::sim::Seeds;
 use std::cell::RefCell;
 
 /// Runs so many seeds and gives the sum of what became of the frames.
-fn sum(name: &'static str, seeds: u64, run: impl Fn(u64) -> (shard::engine::sim::Run, Told)) -> (Told, [u64; 4]) {
+fn sum(
+    name: &'static str,
+    seeds: u64,
+    run: impl Fn(u64) -> (shard::engine::sim::Run, Told),
+) -> (Told, [u64; 4]) {
     let sum = RefCell::new((Told::default(), [0; 4]));
     Seeds::new(name, seeds).run(|seed| {
         let (run, told) = run(seed);
@@ -40,7 +44,12 @@ fn whatever_becomes_of_datagrams_no_answer_comes_twice_and_none_is_lost_without_
 #[expect(clippy::print_stderr, reason = "the figure is what it is for")]
 fn with_ten_per_cent_lost_doubled_and_late_all_is_answered_once() {
     let (told, [again, twice, given_up, no_room]) = sum("frame-udp-storm", 1_000, stormy);
-    eprintln!("{told:?}; of the server: sent again {again}, came again {twice}, given up {given_up}, no room {no_room}");
-    assert!(told.frames > 100_000 && told.answered + told.given_up + told.no_answer >= told.frames, "{told:?}");
+    eprintln!(
+        "{told:?}; of the server: sent again {again}, came again {twice}, given up {given_up}, no room {no_room}"
+    );
+    assert!(
+        told.frames > 100_000 && told.answered + told.given_up + told.no_answer >= told.frames,
+        "{told:?}"
+    );
     assert!(told.given_up + given_up < 10, "one in 600,000 fails eight times: {told:?}");
 }

@@ -30,7 +30,9 @@ const CAME: [(&str, Came); 14] = [
 ];
 
 fn table() -> String {
-    let mut out = String::from("# Who may say what over datagrams: state, what came -> (client: state after,) what is said.\n");
+    let mut out = String::from(
+        "# Who may say what over datagrams: state, what came -> (client: state after,) what is said.\n",
+    );
     for known in [Known::Unknown, Known::Open] {
         for draining in [false, true] {
             for (name, came) in CAME {
@@ -57,7 +59,8 @@ fn table() -> String {
 fn at(state: &str) -> Caller {
     let mut caller = Caller::new();
     let way = [Came::Cookie, Came::Bare, Came::Other(Kind::Goaway)];
-    let steps = ["asking", "proving", "open", "leaving", "parting", "closed"].iter().position(|name| *name == state);
+    let steps =
+        ["asking", "proving", "open", "leaving", "parting", "closed"].iter().position(|name| *name == state);
     let steps = steps.expect("a state");
     way.into_iter().take(steps).for_each(|came| _ = caller.on(came));
     match state {
@@ -111,13 +114,18 @@ fn vectors() -> Vec<(String, Vec<u8>, Value)> {
 #[test]
 fn every_vector_is_read_as_it_says_and_no_part_of_it_is_a_datagram() {
     for (name, bytes, one) in vectors() {
-        let (header, payload) = datagram(&bytes, &Rules::DATAGRAM).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let (header, payload) =
+            datagram(&bytes, &Rules::DATAGRAM).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(header.kind.name(), one["frame"], "{name}");
         assert_eq!(u64::from(header.seq), one["seq"], "{name}");
         assert_eq!(u64::from(header.flags.0), one["flags"], "{name}");
         assert_eq!(hex(payload), one["payload"].as_str().expect("hex"), "{name}");
         for cut in 0..bytes.len() {
-            assert_eq!(datagram(&bytes[..cut], &Rules::DATAGRAM), Err(Refusal::Length), "{name} cut at {cut}");
+            assert_eq!(
+                datagram(&bytes[..cut], &Rules::DATAGRAM),
+                Err(Refusal::Length),
+                "{name} cut at {cut}"
+            );
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(datagram(&longer, &Rules::DATAGRAM), Err(Refusal::Length), "{name} and a byte");
@@ -126,7 +134,8 @@ fn every_vector_is_read_as_it_says_and_no_part_of_it_is_a_datagram() {
 
 #[test]
 fn the_vectors_are_a_whole_conversation_with_its_cookie() {
-    let all: BTreeMap<String, Vec<u8>> = vectors().into_iter().map(|(name, bytes, _)| (name, bytes)).collect();
+    let all: BTreeMap<String, Vec<u8>> =
+        vectors().into_iter().map(|(name, bytes, _)| (name, bytes)).collect();
     let frame = |kind, seq, message: &Hello| {
         let mut out = Vec::new();
         write(&mut out, kind, Flags::NONE, seq, message);
@@ -208,9 +217,12 @@ fn run(seed: u64) -> [usize; 3] {
     while idle < 40_000 {
         now += 1;
         // A blackout now and then: whole windows are given up.
-        let dark = seed % 4 == 0 && now % 20_000 < 8_000;
+        let dark = seed.is_multiple_of(4) && now % 20_000 < 8_000;
         let mut out = Vec::new();
-        while left > 0 && random.below(4) > 0 && let Some(seq) = way.sender.next() {
+        while left > 0
+            && random.below(4) > 0
+            && let Some(seq) = way.sender.next()
+        {
             way.sender.sent(seq, seq, 1, now);
             out.push(Wire::Frame(seq));
             left -= 1;
@@ -285,8 +297,14 @@ fn run(seed: u64) -> [usize; 3] {
     assert_eq!(delivered.len(), way.delivered.len(), "seed {seed}: none comes twice");
     for n in 0..sent {
         let seq = first.wrapping_add(n);
-        assert!(delivered.contains(&seq) || way.given_up.contains(&seq), "seed {seed}: {n} was lost silently");
-        assert!(!(delivered.contains(&seq) && way.skipped.contains(&seq)), "seed {seed}: {n} came after it was skipped");
+        assert!(
+            delivered.contains(&seq) || way.given_up.contains(&seq),
+            "seed {seed}: {n} was lost silently"
+        );
+        assert!(
+            !(delivered.contains(&seq) && way.skipped.contains(&seq)),
+            "seed {seed}: {n} came after it was skipped"
+        );
     }
     if ordered {
         let in_order = way.delivered.windows(2).all(|pair| (pair[1].wrapping_sub(pair[0]) as i32) > 0);

@@ -236,7 +236,8 @@ impl Storm {
 
     fn tick(&mut self, io: &mut Io<'_, Storm>) -> Next {
         let (now_ms, now_ns) = (io.now().0, io.now_ns());
-        let greeted = |line: &Line| !matches!(line.client.state(), CallerState::Asking | CallerState::Proving);
+        let greeted =
+            |line: &Line| !matches!(line.client.state(), CallerState::Asking | CallerState::Proving);
         if self.began_ns == 0 && self.lines.iter().all(greeted) {
             self.began_ns = now_ns;
         }
@@ -281,7 +282,8 @@ impl Storm {
     }
 
     fn send_waiting(&mut self, io: &mut Io<'_, Storm>) {
-        let flags = if self.config.ordered { Flags::ACK_WANTED.with(Flags::ORDERED) } else { Flags::ACK_WANTED };
+        let flags =
+            if self.config.ordered { Flags::ACK_WANTED.with(Flags::ORDERED) } else { Flags::ACK_WANTED };
         let lines = self.lines.len();
         let mut full = 0;
         while let Some(&due_ns) = self.waiting.front()
@@ -308,7 +310,8 @@ impl Storm {
         let since = now_ns.saturating_sub(self.began_ns);
         let all_due = self.began_ns > 0 && since >= self.config.duration.as_nanos() as u64;
         let settled = |line: &Line| {
-            line.client.flying() == 0 && line.desk.frames.iter().rev().take(1_024).all(|frame| frame.1 != Fate::Open)
+            line.client.flying() == 0
+                && line.desk.frames.iter().rev().take(1_024).all(|frame| frame.1 != Fate::Open)
         };
         let done = self.waiting.is_empty() && self.lines.iter().all(settled);
         all_due && (done || since >= (self.config.duration + PATIENCE).as_nanos() as u64)

@@ -7,7 +7,9 @@ use proto::frame::udp::COOKIE_BYTES;
 use proto::frame::{Error, Flags, Header, Hello, Kind, Rules, datagram, read, write};
 use service::any::{Any, Config, Kind as Served};
 use service::frame::Offer;
-use service::frame::udp::{self as frames, CallerState, Client, Closed, Host, Jar, Moment, News, Odds, Weather};
+use service::frame::udp::{
+    self as frames, CallerState, Client, Closed, Host, Jar, Moment, News, Odds, Weather,
+};
 use shard::plan::Plan;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -95,7 +97,9 @@ impl Caller {
             if let Ok(n) = self.socket.recv(&mut bytes) {
                 let now_ms = self.now_ms();
                 let Caller { client, desk, back, .. } = self;
-                back.pass(Bytes::copy_from_slice(&bytes[..n]), |bytes| client.on_datagram(&bytes, now_ms, desk));
+                back.pass(Bytes::copy_from_slice(&bytes[..n]), |bytes| {
+                    client.on_datagram(&bytes, now_ms, desk)
+                });
             }
             let moment = Moment { now_ms: self.now_ms(), late_ms: 0, behind: false, random: 1 << 60 };
             self.client.on_time(moment, &mut self.desk);
@@ -136,14 +140,18 @@ fn a_stranger_gets_no_more_than_he_sent_and_nothing_is_kept_of_him(engine: Engin
     let data = [&Header::new(Kind::Data, 5, 77).to_bytes()[..], b"hello"].concat();
     let mut bytes = [0; 2_000];
     let cookie = vec![0; COOKIE_BYTES];
-    for (said, code) in [(ask(cookie.clone()), 0), (ask(vec![1; 16]), 14), (ask(vec![]), 14), (ping, 9), (data, 9)] {
+    for (said, code) in
+        [(ask(cookie.clone()), 0), (ask(vec![1; 16]), 14), (ask(vec![]), 14), (ping, 9), (data, 9)]
+    {
         stranger.send(&said).unwrap();
         let n = stranger.recv(&mut bytes).unwrap();
         assert!(n <= said.len(), "{n} bytes for {}", said.len());
         let (header, payload) = datagram(&bytes[..n], &Rules::DATAGRAM).unwrap();
         assert_eq!(header.seq, 77);
         match header.kind {
-            Kind::Hello => assert_eq!((code, read::<Hello>(payload).unwrap().cookie.len()), (0, COOKIE_BYTES)),
+            Kind::Hello => {
+                assert_eq!((code, read::<Hello>(payload).unwrap().cookie.len()), (0, COOKIE_BYTES))
+            }
             Kind::Error => assert_eq!(read::<Error>(payload).unwrap().code, code),
             other => panic!("{other:?}"),
         }
@@ -161,7 +169,11 @@ fn a_stranger_gets_no_more_than_he_sent_and_nothing_is_kept_of_him(engine: Engin
     let last = ask(cookie);
     stranger.send(&last).unwrap();
     let n = stranger.recv(&mut bytes).unwrap();
-    assert_eq!(datagram(&bytes[..n], &Rules::DATAGRAM).unwrap().0.kind, Kind::Hello, "the next answer is to the last");
+    assert_eq!(
+        datagram(&bytes[..n], &Rules::DATAGRAM).unwrap().0.kind,
+        Kind::Hello,
+        "the next answer is to the last"
+    );
     let counts = server.end();
     assert_eq!((counts.frame_peers, counts.cookies_given, counts.frame_refused_bad_cookie), (0, 2, 2));
     assert_eq!((counts.frame_refused_hello_expected, counts.frame_refused_bad_magic), (3, 1));

@@ -36,7 +36,8 @@ pub fn run(seed: u64) -> Run {
 /// The same, and what became of the frames.
 pub fn told(seed: u64) -> (Run, Told) {
     let mut random = Random::new(seed);
-    let mut faults = Faults::mixed(seed).with("datagram_lost", [0.0, 0.1, 0.1, 0.3][random.below(4) as usize]);
+    let mut faults =
+        Faults::mixed(seed).with("datagram_lost", [0.0, 0.1, 0.1, 0.3][random.below(4) as usize]);
     faults = faults.with("datagram_twice", [0.0, 0.1, 0.3][random.below(3) as usize]);
     faults = faults.with("delay", [0.0, 0.1, 0.5][random.below(3) as usize]);
     if random.chance(0.3) {
@@ -47,8 +48,7 @@ pub fn told(seed: u64) -> (Run, Told) {
 
 /// 10 % lost, 10 % doubled, 10 % late by up to 20 ms, each way.
 pub fn stormy(seed: u64) -> (Run, Told) {
-    let faults =
-        Faults::NONE.with("datagram_lost", 0.1).with("datagram_twice", 0.1).with("delay", 0.1);
+    let faults = Faults::NONE.with("datagram_lost", 0.1).with("datagram_twice", 0.1).with("delay", 0.1);
     world(seed, faults, 512, &mut Random::new(seed))
 }
 

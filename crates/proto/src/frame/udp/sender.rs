@@ -95,7 +95,8 @@ impl<P> Sender<P> {
     pub fn sent(&mut self, seq: u32, frame: P, bytes: usize, now_ms: u64) {
         assert!(self.has_room(seq), "sent beyond the window, or twice");
         let due_ms = now_ms + u64::from(self.rtt.rto_ms(1));
-        *self.slot(seq) = Slot::Flying(Flight { frame, bytes: bytes as u32, sent_ms: now_ms, due_ms, tries: 1, passed: 0 });
+        *self.slot(seq) =
+            Slot::Flying(Flight { frame, bytes: bytes as u32, sent_ms: now_ms, due_ms, tries: 1, passed: 0 });
         self.flying += 1;
         self.bytes += bytes;
     }

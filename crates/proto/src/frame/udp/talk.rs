@@ -130,7 +130,6 @@ pub enum CallerSays {
     Close,
 }
 
-
 impl Caller {
     /// A client that says its first HELLO.
     #[must_use]
@@ -186,7 +185,9 @@ const fn next(state: CallerState, came: Came) -> (CallerState, CallerSays) {
         (Asking | Proving, Came::Other(_)) => (state, CallerSays::Nothing),
         (Open | Leaving | Parting, Came::Other(Kind::Ping)) => (state, CallerSays::Pong),
         (Open | Leaving | Parting, Came::Other(Kind::Pong | Kind::Ack)) => (state, CallerSays::Heard),
-        (Open | Leaving | Parting, Came::Other(Kind::Data | Kind::Application(_))) => (state, CallerSays::Take),
+        (Open | Leaving | Parting, Came::Other(Kind::Data | Kind::Application(_))) => {
+            (state, CallerSays::Take)
+        }
         (Open, Came::Other(Kind::Goaway)) => (Leaving, CallerSays::Leave),
         (Leaving, Came::Other(Kind::Goaway)) => (Leaving, CallerSays::Nothing),
         (Parting, Came::Other(Kind::Goaway)) => (Closed, CallerSays::Close),

@@ -5,7 +5,9 @@
 
 use super::link::{Link, Moment, Press};
 use bytes::Bytes;
-use proto::frame::udp::{COOKIE_BYTES, Caller, CallerSays, CallerState, Came, RTO_FIRST_MS, RTO_MAX_MS, Taken};
+use proto::frame::udp::{
+    COOKIE_BYTES, Caller, CallerSays, CallerState, Came, RTO_FIRST_MS, RTO_MAX_MS, Taken,
+};
 use proto::frame::{
     Ack, Agreed, Error, Flags, Header, Heard, Hello, Kind, Offer, Ping, Refusal, Rules, datagram, read,
 };
@@ -117,14 +119,16 @@ impl Client {
             return Err(Full);
         }
         if !flags.has(Flags::ACK_WANTED) {
-            let header = Header::new(kind, payload.len() as u32, self.loose).with(flags.without(Flags::ORDERED));
+            let header =
+                Header::new(kind, payload.len() as u32, self.loose).with(flags.without(Flags::ORDERED));
             self.loose = self.loose.wrapping_add(1);
             host.send(self.press.frame(&header, payload));
             return Ok(header.seq);
         }
         // Not so far ahead of the answers that the server has no room for them in its window, which rises with our ACKs.
         let owed = |seq: u32| seq.wrapping_sub(link.receiver.floor()) < OWED_MAX;
-        let seq = link.sender.next().filter(|seq| owed(*seq) && link.has_room(*seq, payload.len())).ok_or(Full)?;
+        let seq =
+            link.sender.next().filter(|seq| owed(*seq) && link.has_room(*seq, payload.len())).ok_or(Full)?;
         let header = Header::new(kind, payload.len() as u32, seq).with(flags);
         link.send(&header, payload, now_ms, &mut |frame| host.send(frame));
         Ok(seq)
@@ -217,7 +221,9 @@ impl Client {
         match self.caller.state() {
             CallerState::Closed => {}
             _ if self.due_ms > now_ms && self.link.is_none() => {}
-            CallerState::Asking | CallerState::Proving if self.tries >= HELLOS_MAX => self.close(Closed::Silent, host),
+            CallerState::Asking | CallerState::Proving if self.tries >= HELLOS_MAX => {
+                self.close(Closed::Silent, host)
+            }
             CallerState::Asking | CallerState::Proving => self.say_hello(now_ms, host),
             CallerState::Parting if self.due_ms > now_ms => {}
             CallerState::Parting if self.tries >= GOAWAYS_MAX => self.close(Closed::Left, host),

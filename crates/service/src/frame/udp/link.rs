@@ -73,7 +73,13 @@ impl Link {
     }
 
     /// Sends a frame until it is acknowledged.
-    pub(super) fn send(&mut self, header: &Header, payload: &[u8], now_ms: u64, wire: &mut impl FnMut(Bytes)) {
+    pub(super) fn send(
+        &mut self,
+        header: &Header,
+        payload: &[u8],
+        now_ms: u64,
+        wire: &mut impl FnMut(Bytes),
+    ) {
         let frame = self.press.frame(header, payload);
         self.sender.sent(header.seq, frame.clone(), frame.len(), now_ms);
         wire(frame);
@@ -148,7 +154,13 @@ impl Link {
         looked
     }
 
-    fn beat(&mut self, moment: Moment, scratch: &mut Press, wire: &mut impl FnMut(Bytes), looked: &mut Looked) {
+    fn beat(
+        &mut self,
+        moment: Moment,
+        scratch: &mut Press,
+        wire: &mut impl FnMut(Bytes),
+        looked: &mut Looked,
+    ) {
         let Moment { now_ms, late_ms, behind, random } = moment;
         let next = match self.heard.look(self.pace, Look { now_ms, late_ms, behind }, random) {
             Beat::Wait(ms) => ms,

@@ -4,8 +4,8 @@
 //! came back, and is bounded: [`Config::peers_max`] peers, [`KEPT_BYTES_MAX`] bytes each, 64 MiB on all of the seat.
 //! A frame that finds no room is not taken, and not acknowledged: its sender sends it again.
 
-use super::link::{KEPT_BYTES_MAX, Link, Looked, Moment, Press};
 use super::Config;
+use super::link::{KEPT_BYTES_MAX, Link, Looked, Moment, Press};
 use crate::udp_echo;
 use bytes::Bytes;
 use linux::Chunk;
@@ -83,8 +83,7 @@ impl Server {
             Ok(frame) => frame,
             Err(refusal) => return count(refusal, io),
         };
-        let key =
-            Key { salt: self.salt(io), listener: listener.0, peer: packet.peer, local: packet.local };
+        let key = Key { salt: self.salt(io), listener: listener.0, peer: packet.peer, local: packet.local };
         let mut turn = Turn { server: self, config, leg, key, io };
         if let Err(refusal) = turn.frame(&header, payload, &packet) {
             count(refusal, turn.io);
@@ -188,7 +187,9 @@ impl<S: Service> Turn<'_, '_, '_, S> {
                 let came = match &said.cookie[..] {
                     [] => Came::Bare,
                     blank if *blank == [0; COOKIE_BYTES] => Came::Ask,
-                    cookie if self.config.jar.is_good(cookie, self.key.peer, header.seq, now_ms) => Came::Proof,
+                    cookie if self.config.jar.is_good(cookie, self.key.peer, header.seq, now_ms) => {
+                        Came::Proof
+                    }
                     _ => Came::Stale,
                 };
                 hello = Some(said);
@@ -313,7 +314,9 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         }
         let before = link.kept();
         let taken = match link.receiver.look(header.seq, ordered) {
-            Taken::Now | Taken::Held if full || !link.has_room(header.seq, packet.bytes().len()) => Taken::NoRoom,
+            Taken::Now | Taken::Held if full || !link.has_room(header.seq, packet.bytes().len()) => {
+                Taken::NoRoom
+            }
             Taken::Now | Taken::Held => link.take(header, payload),
             other => other,
         };

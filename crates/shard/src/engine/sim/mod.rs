@@ -89,7 +89,16 @@ impl Sim {
     pub fn new(seed: u64) -> Sim {
         let (clients, upstreams, datagrams) = (Vec::new(), Vec::new(), Vec::new());
         let stations = Vec::new();
-        Sim { seed, faults: Faults::NONE, plan: plan(1), clients, upstreams, datagrams, stations, drain_at: None }
+        Sim {
+            seed,
+            faults: Faults::NONE,
+            plan: plan(1),
+            clients,
+            upstreams,
+            datagrams,
+            stations,
+            drain_at: None,
+        }
     }
 
     /// What may go wrong.

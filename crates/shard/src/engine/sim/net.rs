@@ -136,7 +136,16 @@ const WINDOW: usize = 64 << 10;
 impl Net {
     pub(super) fn new(seed: u64, faults: Faults) -> Net {
         let (random, trace) = (Random::new(seed), Trace::default());
-        Net { now: 0, random, faults, trace, queue: BinaryHeap::new(), order: 0, sockets: Vec::new(), stations: Vec::new() }
+        Net {
+            now: 0,
+            random,
+            faults,
+            trace,
+            queue: BinaryHeap::new(),
+            order: 0,
+            sockets: Vec::new(),
+            stations: Vec::new(),
+        }
     }
 
     pub(super) fn at(&mut self, at: u64, event: Event) {

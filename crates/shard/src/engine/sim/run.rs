@@ -4,8 +4,8 @@ use super::checked::{Checked, Ledger};
 use super::net::{Event, Net, Owner, SocketId};
 use super::peer::Crowd;
 use super::side::{Done, RECEIVE_BUFFERS, Reply, Side, Wire};
-use super::trace::{Trace, Who};
 use super::station::Member as Station;
+use super::trace::{Trace, Who};
 use super::{Client, Datagram, Sim, Upstream};
 use crate::desk::{Desk, Parts};
 use crate::mail::mesh;
@@ -179,7 +179,9 @@ impl<S: Service> World<S> {
             net.at(at.as_nanos() as u64, Event::StationBegins(index));
             members.push(member);
         }
-        if let Some(at) = drain_at.or((clients.is_empty() && members.is_empty()).then_some(Duration::from_secs(10))) {
+        if let Some(at) =
+            drain_at.or((clients.is_empty() && members.is_empty()).then_some(Duration::from_secs(10)))
+        {
             net.at(at.as_nanos() as u64, Event::Drain);
         }
         let (drained, last) = (vec![false; seats.len()], vec![false; seats.len()]);
@@ -283,7 +285,9 @@ impl<S: Service> World<S> {
             Event::StationTimer(index, timer) => {
                 self.stations[index as usize].timer(index, timer, &mut self.net);
             }
-            Event::ToStation(index, bytes) => self.stations[index as usize].hear(index, &bytes, &mut self.net),
+            Event::ToStation(index, bytes) => {
+                self.stations[index as usize].hear(index, &bytes, &mut self.net)
+            }
             Event::ToListener(index, bytes) => {
                 let Station { listener, address, .. } = self.stations[index as usize];
                 // One address comes to one seat, as with SO_REUSEPORT.
