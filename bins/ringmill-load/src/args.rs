@@ -15,7 +15,7 @@ use stats::schedule::Law;
 use crate::search::Search;
 use crate::url::Url;
 use crate::words::{self, Header, Rate, Sources, Steps};
-use crate::{conformance, hold, models};
+use crate::{conformance, hold, models, storm};
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) enum Asked {
     Conformance(conformance::Words),
     /// Several servers against each other.
     Models(Box<models::Words>),
+    /// Frames over datagrams through bad weather.
+    Storm(Box<storm::Words>),
     /// Results as a page.
     Report(Report),
     /// Two results beside each other.
@@ -58,6 +60,7 @@ enum Command {
     Hold(Box<hold::Words>),
     Conformance(conformance::Words),
     Models(Box<models::Words>),
+    Storm(Box<storm::Words>),
     Report(Report),
     Compare(Compare),
     Merge(Merge),
@@ -329,6 +332,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Asked, F
         Ok(Line { command: Command::Hold(hold) }) => Ok(Asked::Hold(hold)),
         Ok(Line { command: Command::Conformance(words) }) => Ok(Asked::Conformance(words)),
         Ok(Line { command: Command::Models(words) }) => Ok(Asked::Models(words)),
+        Ok(Line { command: Command::Storm(words) }) => Ok(Asked::Storm(words)),
         Ok(Line { command: Command::Report(report) }) => Ok(Asked::Report(report)),
         Ok(Line { command: Command::Compare(compare) }) => Ok(Asked::Compare(compare)),
         Ok(Line { command: Command::Merge(merge) }) => Ok(Asked::Merge(merge)),
@@ -350,7 +354,8 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
         !is_own && (word.starts_with('-') || word.contains([':', '/', '.']))
     });
     if is_run {
-        words.insert(1, "run".into());
+        let is_storm = words[1].to_str().is_some_and(|word| word.starts_with("frame-udp://"));
+        words.insert(1, if is_storm { "storm" } else { "run" }.into());
     }
     words
 }
@@ -364,6 +369,7 @@ Examples:
   ringmill-load echo://127.0.0.1:7007 --closed --connections 256 --html report.html
   ringmill-load search http://127.0.0.1:8080/ping --slo 'p99<2ms' --html knee.html
   ringmill-load models --html models.html
+  ringmill-load frame-udp://127.0.0.1:7016 --loss 10% --duplicate 10% --reorder 10%
   ringmill-load report run.json -o run.html
   ringmill-load compare before.json after.json
   ringmill-load merge a.hlog b.hlog -o both.hlog

@@ -21,6 +21,7 @@ mod screen;
 mod search;
 mod steps;
 mod stops;
+mod storm;
 mod target;
 mod url;
 mod wire;
@@ -49,6 +50,10 @@ fn answer() -> Result<ExitCode, Failure> {
             end(&outcome, &summary::text(&outcome), &config.output)
         }
         Asked::Conformance(words) => Ok(match conformance::run(&words)? {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(State::Invalid.exit_code()),
+        }),
+        Asked::Storm(words) => Ok(match storm::run(&words)? {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(State::Invalid.exit_code()),
         }),

@@ -46,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) heartbeat_ms: u64,
     pub(crate) heartbeat_misses: u64,
     pub(crate) frame_bytes_max: u64,
+    pub(crate) frame_peers_max: u64,
     pub(crate) drain_ms: u64,
     pub(crate) report: Option<PathBuf>,
 }
@@ -84,6 +85,7 @@ impl Default for Config {
             heartbeat_ms: offer.heartbeat_ms.into(),
             heartbeat_misses: offer.misses.into(),
             frame_bytes_max: offer.payload_bytes_max.into(),
+            frame_peers_max: frame::udp::PEERS_MAX as u64,
             drain_ms: plan.drain.as_millis() as u64,
             report: None,
         }
@@ -154,6 +156,13 @@ impl Config {
             misses: self.heartbeat_misses as u32,
             payload_bytes_max: self.frame_bytes_max as u32,
         }
+    }
+
+    /// The same for those of datagrams, where a frame fits one buffer.
+    pub(crate) fn frame_udp_offer(&self) -> frame::Offer {
+        let offer = self.frame_offer();
+        let most = self.recv_buffers.datagram_max().saturating_sub(FRAME_BYTES).max(1);
+        frame::Offer { payload_bytes_max: offer.payload_bytes_max.min(most), ..offer }
     }
 
     /// The idle timeout, or none.
@@ -241,6 +250,8 @@ impl RecvBuffers {
     }
 }
 
+/// What a frame adds to its payload: its header and its checksum.
+const FRAME_BYTES: u32 = 16 + 4;
 /// In front of a datagram's payload: io_uring's header, room for the sender's address, and for the one that it came to.
 const DATAGRAM_HEAD_BYTES: u32 = 16 + 32 + Arrival::CONTROL_BYTES as u32;
 /// The most that a datagram of IPv4 carries: 65,535 bytes less the heads of IP and UDP (udp(7)).

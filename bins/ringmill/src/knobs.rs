@@ -166,7 +166,7 @@ pub(crate) const KNOBS: &[Knob] = &[
     Knob {
         name: "listen",
         value: "URL",
-        what: "What to serve and where: http://ADDR, echo://ADDR, udp-echo://ADDR, relay://ADDR?to=ADDR, frame://ADDR, admin://ADDR. \
+        what: "What to serve and where: http://ADDR, echo://ADDR, udp-echo://ADDR, relay://ADDR?to=ADDR, frame://ADDR, frame-udp://ADDR, admin://ADDR. \
                May be repeated",
         why: "ADDR is 127.0.0.1:80, [::1]:80, localhost:80 or *:80; port 0 lets the kernel choose. [::] and * take \
               IPv4 in too, unless `?v6only=true`. A relay also takes `form=machine|task` and `connect-ms=N`.",
@@ -344,6 +344,14 @@ pub(crate) const KNOBS: &[Knob] = &[
         why: "A longer one is refused by its header, before anything of it is kept. Payloads pass through whatever their length, so \
               this bounds what clients may ask of each other, not memory.",
         field: |config| Field::Number(&mut config.frame_bytes_max, 1..=1 << 30),
+    },
+    Knob {
+        name: "frame-peers-max",
+        value: "N",
+        what: "Most peers of frame-udp:// on a shard",
+        why: "An idle one is less than a kilobyte; one whose frames are not acknowledged up to 256 KiB, and all together 64 MiB. Who \
+              comes at the bound is told that the server is busy.",
+        field: |config| Field::Number(&mut config.frame_peers_max, 1..=1 << 24),
     },
     Knob {
         name: "drain-ms",

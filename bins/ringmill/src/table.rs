@@ -85,6 +85,10 @@ impl Start<'_> {
             Kind::Relay(Relay { form: Form::Machine, .. }) => "carries on, as a state machine".into(),
             Kind::Relay(Relay { form: Form::Task, .. }) => "carries on, as an async task".into(),
             Kind::Admin => "/metrics  /health  /ready  /caps".into(),
+            Kind::FrameUdp => format!(
+                "frames of up to {} bytes, one a datagram (docs/FRAME.md)",
+                thousands(self.datagram_max.into())
+            ),
             Kind::Frame => "frames whose payloads come back; heartbeats (docs/FRAME.md)".into(),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Admin,
     /// Frames, whose payloads come back.
     Frame,
+    /// The same, one frame a datagram.
+    FrameUdp,
 }
 
 /// Where a relay goes and how.
@@ -68,13 +70,14 @@ impl Kind {
             Kind::Relay(_) => "relay",
             Kind::Admin => "admin",
             Kind::Frame => "frame",
+            Kind::FrameUdp => "frame-udp",
         }
     }
 
     /// Streams or datagrams.
     pub(crate) fn transport(&self) -> Transport {
         match self {
-            Kind::UdpEcho => Transport::Udp,
+            Kind::UdpEcho | Kind::FrameUdp => Transport::Udp,
             _ => Transport::Tcp,
         }
     }
@@ -130,6 +133,7 @@ impl FromStr for Url {
             "relay" => Kind::Relay(relay(&mut query)?),
             "admin" => Kind::Admin,
             "frame" => Kind::Frame,
+            "frame-udp" => Kind::FrameUdp,
             _ => return Err(format!("`{scheme}://` is no kind of listener: expected {SCHEMES}")),
         };
         query.end(scheme)?;
@@ -243,7 +247,7 @@ impl<'a> Query<'a> {
     }
 }
 
-const SCHEMES: &str = "http, echo, udp-echo, relay, frame or admin";
+const SCHEMES: &str = "http, echo, udp-echo, relay, frame, frame-udp or admin";
 
 #[cfg(test)]
 mod tests {
@@ -261,6 +265,7 @@ mod tests {
             "udp-echo://[::]:7007?v6only=true",
             "admin://127.0.0.1:0",
             "frame://[::1]:7016",
+            "frame-udp://[::]:7016?v6only=true",
             "relay://0.0.0.0:1?to=10.0.0.1:80",
             "relay://[::]:1?to=[2001:db8::1]:80&form=task&connect-ms=250&v6only=true",
         ] {
@@ -318,6 +323,8 @@ mod tests {
         check("http://127.0.0.1:80", "echo://127.0.0.1:81", false);
         check("http://127.0.0.1:80", "echo://127.0.0.2:80", false);
         check("http://127.0.0.1:0", "echo://127.0.0.1:0", false);
+        check("frame-udp://127.0.0.1:80", "udp-echo://127.0.0.1:80", true);
+        check("frame-udp://127.0.0.1:80", "frame://127.0.0.1:80", false);
         check("http://127.0.0.1:80", "udp-echo://127.0.0.1:80", false);
         check("http://0.0.0.0:80", "echo://127.0.0.1:80", true);
         check("http://[::]:80", "echo://127.0.0.1:80", true);

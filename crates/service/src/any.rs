@@ -35,6 +35,8 @@ pub enum Kind {
     RelayTask(relay::Config),
     /// Ringmill's framed protocol over TCP.
     Frame(frame::Config),
+    /// Ringmill's framed protocol over UDP.
+    FrameUdp(frame::udp::Config),
 }
 
 impl Config {
@@ -82,12 +84,13 @@ pub struct Any {
     config: Arc<Config>,
     http: http::Http,
     udp_echo: UdpEcho,
+    frame_udp: frame::udp::Server,
 }
 
 impl Any {
     /// The service of a seat that begins.
     pub fn new(config: Arc<Config>) -> Any {
-        Any { config, http: http::Http::new(), udp_echo: UdpEcho::default() }
+        Any { config, http: http::Http::new(), udp_echo: UdpEcho::default(), frame_udp: Default::default() }
     }
 
     fn accept(&mut self, leg: Leg, listener: ListenerId, io: &mut Io<'_, Any>) -> Session {
@@ -97,7 +100,9 @@ impl Any {
             Kind::Relay(config) => Session::Relay(relay::Session::new(leg, config, io)),
             Kind::RelayTask(config) => Session::RelayTask(relay_task::begin(leg, config, io)),
             Kind::Frame(config) => Session::Frame(frame::Session::new(leg, config, io)),
-            Kind::UdpEcho(_) => unreachable!("a datagram listener accepts no connections"),
+            Kind::UdpEcho(_) | Kind::FrameUdp(_) => {
+                unreachable!("a datagram listener accepts no connections")
+            }
         }
     }
 
@@ -105,16 +110,34 @@ impl Any {
     fn on_root(&mut self, event: Event<'_, Any>, io: &mut Io<'_, Any>) -> Next {
         match event {
             Event::Datagram(leg, packet) => {
-                let kind = io.listener(leg).map(|listener| self.config.kind(listener));
-                if let Some(Kind::UdpEcho(config)) = kind {
-                    let own = self.config.bound.get().map_or(&[][..], |own| own);
-                    self.udp_echo.on_datagram(config, own, leg, packet, io);
+                let Some(listener) = io.listener(leg) else { return Next::Stay };
+                let own = self.config.bound.get().map_or(&[][..], |own| own);
+                match self.config.kind(listener) {
+                    Kind::UdpEcho(config) => self.udp_echo.on_datagram(config, own, leg, packet, io),
+                    Kind::FrameUdp(config) => {
+                        self.frame_udp.on_datagram(config, own, (leg, listener), packet, io);
+                    }
+                    _ => {}
                 }
-                Next::Stay
+                self.root_next(io)
             }
-            Event::Drain(_) => Next::Close,
+            Event::Timer(token) => {
+                self.frame_udp.on_timer(token, io);
+                self.root_next(io)
+            }
+            Event::Drain(until) => {
+                if !self.frame_udp.is_empty() {
+                    self.frame_udp.drain(until, io);
+                }
+                self.root_next(io)
+            }
             _ => Next::Stay,
         }
+    }
+
+    /// A drain waits for the peers of datagrams, which were told.
+    fn root_next(&self, io: &Io<'_, Any>) -> Next {
+        if io.draining() && self.frame_udp.is_empty() { Next::Close } else { Next::Stay }
     }
 }
 

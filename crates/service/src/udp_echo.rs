@@ -70,7 +70,7 @@ fn bound(config: &Config, peer: SocketAddr, seats: usize) -> (SocketAddr, Rate, 
 }
 
 /// Whether an answer to `peer` can hurt nobody but `peer`. `local` is the address that it asked.
-fn may_answer(peer: SocketAddr, local: Option<IpAddr>, public: bool, own: &[SocketAddr]) -> bool {
+pub(crate) fn may_answer(peer: SocketAddr, local: Option<IpAddr>, public: bool, own: &[SocketAddr]) -> bool {
     let ip = peer.ip().to_canonical();
     let local = local.map(|ip| ip.to_canonical());
     peer.port() >= PORT_MIN

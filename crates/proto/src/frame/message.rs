@@ -47,6 +47,9 @@ pub struct Ack {
     /// Over datagrams: which of the 64 numbers before it arrived too; bit n stands for `seq - 1 - n`.
     #[prost(fixed64, tag = "1")]
     pub before: u64,
+    /// Over datagrams: all numbers below this came, or were given up by their sender. 0 says nothing.
+    #[prost(uint32, tag = "2")]
+    pub floor: u32,
 }
 
 /// ERROR: why the sender closes.

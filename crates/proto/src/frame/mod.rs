@@ -20,6 +20,7 @@ mod kind;
 mod limits;
 mod message;
 mod refusal;
+pub mod udp;
 
 pub use body::{Body, CRC_BYTES, sum};
 pub use conversation::{Answer, Conversation, Role, State};

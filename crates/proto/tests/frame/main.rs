@@ -5,3 +5,4 @@ mod golden;
 mod matrix;
 mod reader;
 mod schema;
+mod udp;

@@ -142,7 +142,10 @@ fn message(kind: Kind, payload: &[u8]) -> Result<Option<Value>, Refusal> {
             })
         }
         Kind::Ping | Kind::Pong => json!({ "stamp": read::<Ping>(payload)?.stamp }),
-        Kind::Ack => json!({ "before": read::<Ack>(payload)?.before }),
+        Kind::Ack => {
+            let ack: Ack = read(payload)?;
+            json!({ "before": ack.before, "floor": ack.floor })
+        }
         Kind::Error => {
             let error: Error = read(payload)?;
             json!({ "code": error.code, "text": error.text })

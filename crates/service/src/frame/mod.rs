@@ -2,11 +2,13 @@
 //!
 //! - `client.rs`: the other side, on the same executor
 //! - `session.rs`: one accepted connection: what it reads and answers
+//! - `udp/`: the same over datagrams
 //! - `pulse.rs`: the one timer of it: HELLO in time, heartbeats, the end of a drain
 
 pub mod client;
 mod pulse;
 mod session;
+pub mod udp;
 
 pub use proto::frame::{Offer, heartbeat};
 pub use session::Session;

@@ -28,6 +28,7 @@ mod record;
 mod send;
 mod sink;
 mod sockets;
+pub mod storm;
 mod time;
 mod udp;
 

@@ -43,6 +43,7 @@ mod allocations;
 mod bodies;
 mod drain;
 mod echo;
+mod frame_udp;
 mod frames;
 mod handed;
 mod limits;

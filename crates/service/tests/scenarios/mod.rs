@@ -3,6 +3,7 @@
 
 pub mod fleet;
 pub mod frame;
+pub mod frame_udp;
 
 use service::any::{Any, Config, Kind};
 use service::http;
@@ -14,12 +15,18 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The scenarios, by name.
-pub const NAMES: [&str; 3] = ["http", "tcp-echo", "frame"];
+pub const NAMES: [&str; 5] = ["http", "tcp-echo", "frame", "frame-udp", "frame-udp-storm"];
 
 /// Runs a scenario in a world with faults. Panics when there is none of that name.
 pub fn run(scenario: &str, seed: u64) -> Run {
     if scenario == "frame" {
         return frame::run(seed);
+    }
+    if scenario == "frame-udp" {
+        return frame_udp::run(seed);
+    }
+    if scenario == "frame-udp-storm" {
+        return frame_udp::stormy(seed).0;
     }
     let mut random = Random::new(seed);
     let mut world = Sim::new(seed).faults(Faults::mixed(seed));

@@ -19,6 +19,7 @@ mod run;
 mod script;
 mod seeds;
 mod side;
+mod station;
 mod trace;
 
 pub use faults::Faults;
@@ -28,6 +29,7 @@ pub use run::Run;
 pub use script::{Mirror, Script};
 pub use seeds::Seeds;
 pub use side::Reply;
+pub use station::{Post, Station};
 pub use trace::Trace;
 
 use crate::plan::{Listen, Plan, Transport};
@@ -66,6 +68,7 @@ pub struct Sim {
     clients: Vec<Client>,
     upstreams: Vec<(SocketAddr, Upstream)>,
     datagrams: Vec<Datagram>,
+    stations: Vec<(Duration, station::Member)>,
     drain_at: Option<Duration>,
     patience: Duration,
 }
@@ -92,6 +95,7 @@ impl Sim {
     /// A perfect world with the plan of [`plan(1)`](plan): faults must be asked for.
     pub fn new(seed: u64) -> Sim {
         let (clients, upstreams, datagrams) = (Vec::new(), Vec::new(), Vec::new());
+        let stations = Vec::new();
         Sim {
             seed,
             faults: Faults::NONE,
@@ -99,6 +103,7 @@ impl Sim {
             clients,
             upstreams,
             datagrams,
+            stations,
             drain_at: None,
             patience: PATIENCE,
         }
@@ -140,6 +145,18 @@ impl Sim {
     /// A datagram from `peer` to a listener. Answers are in [`Run::replies`].
     pub fn datagram(mut self, at: Duration, listener: ListenerId, peer: SocketAddr, bytes: &[u8]) -> Sim {
         self.datagrams.push(Datagram { at, listener, peer, bytes: bytes.to_vec() });
+        self
+    }
+
+    /// A station at an address of its own that begins later and speaks with a listener of datagrams. The run ends when it is done.
+    pub fn station(
+        mut self,
+        at: Duration,
+        listener: ListenerId,
+        address: SocketAddr,
+        station: impl Station + 'static,
+    ) -> Sim {
+        self.stations.push((at, station::Member::new(Box::new(station), listener, address)));
         self
     }
 

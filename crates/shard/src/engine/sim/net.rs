@@ -22,6 +22,8 @@ pub(super) struct Net {
     pub(super) events: u64,
     queue: Queue<Event>,
     sockets: Vec<Socket>,
+    /// Where stations are.
+    pub(super) stations: Vec<SocketAddr>,
 }
 
 /// Position of a socket in the run; never used again.
@@ -68,6 +70,14 @@ pub(super) enum Event {
     SendEnds(u16, Key, u64, Result<usize, LegError>),
     /// A datagram reaches a listener (by its position): a piece of the datagram plan.
     Datagram(usize),
+    /// A station begins.
+    StationBegins(u32),
+    /// What it waited for last, by number.
+    StationTimer(u32, u64),
+    /// A datagram of a station reaches its listener.
+    ToListener(u32, Vec<u8>),
+    /// A datagram reaches a station.
+    ToStation(u32, Vec<u8>),
     /// All seats are told to drain.
     Drain,
 }
@@ -102,7 +112,16 @@ const _: () = assert!(size_of::<Socket>() <= 80);
 impl Net {
     pub(super) fn new(seed: u64, faults: Faults) -> Net {
         let (random, trace) = (Random::new(seed), Trace::default());
-        Net { now: 0, random, faults, trace, events: 0, queue: Queue::new(), sockets: Vec::new() }
+        Net {
+            now: 0,
+            random,
+            faults,
+            trace,
+            events: 0,
+            queue: Queue::new(),
+            sockets: Vec::new(),
+            stations: Vec::new(),
+        }
     }
 
     pub(super) fn at(&mut self, at: u64, event: Event) {
@@ -128,6 +147,19 @@ impl Net {
     /// Rolls the dice for a fault.
     pub(super) fn fault(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.random.chance(probability)
+    }
+
+    /// A datagram sets out: it may be lost, come twice, and be overtaken.
+    pub(super) fn datagram(&mut self, bytes: Vec<u8>, event: impl Fn(Vec<u8>) -> Event) {
+        if self.fault(self.faults.datagram_lost) {
+            return;
+        }
+        if self.fault(self.faults.datagram_twice) {
+            let after = self.latency();
+            self.after(after, event(bytes.clone()));
+        }
+        let after = self.latency();
+        self.after(after, event(bytes));
     }
 
     /// How long something takes on its way.

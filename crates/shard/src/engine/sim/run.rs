@@ -4,6 +4,7 @@ use super::checked::{Checked, Ledger};
 use super::net::{Event, Net, Owner, SocketId};
 use super::peer::Crowd;
 use super::side::{Done, RECEIVE_BUFFERS, Reply, Side, Wire};
+use super::station::Member as Station;
 use super::trace::{Trace, Who};
 use super::{Client, Datagram, Sim, Upstream};
 use crate::desk::{Desk, Parts};
@@ -99,6 +100,7 @@ struct World<S: Service> {
     plan: Plan,
     upstreams: Vec<(SocketAddr, Upstream)>,
     datagrams: Vec<Datagram>,
+    stations: Vec<Station>,
     /// The listener of each client, by its place in the crowd.
     clients: Vec<ListenerId>,
     board: Arc<Board>,
@@ -129,7 +131,7 @@ fn unix_seconds() -> u64 {
 
 impl<S: Service> World<S> {
     fn new(sim: Sim, mut make: impl FnMut(u16) -> S) -> World<S> {
-        let Sim { seed, faults, plan, clients, upstreams, datagrams, drain_at, patience } = sim;
+        let Sim { seed, faults, plan, clients, upstreams, datagrams, stations, drain_at, patience } = sim;
         let board = Board::new(&plan.cores);
         let ledger = Ledger::default();
         let turn = Rc::new(Cell::new(0));
@@ -178,7 +180,15 @@ impl<S: Service> World<S> {
                 net.at(at, Event::Datagram(index));
             }
         }
-        if let Some(at) = drain_at.or(clients.is_empty().then_some(Duration::from_secs(10))) {
+        let mut members = Vec::new();
+        for (index, (at, member)) in (0..).zip(stations) {
+            net.stations.push(member.address);
+            net.at(at.as_nanos() as u64, Event::StationBegins(index));
+            members.push(member);
+        }
+        if let Some(at) =
+            drain_at.or((clients.is_empty() && members.is_empty()).then_some(Duration::from_secs(10)))
+        {
             net.at(at.as_nanos() as u64, Event::Drain);
         }
         let (drained, last) = (vec![false; seats.len()], vec![false; seats.len()]);
@@ -190,6 +200,7 @@ impl<S: Service> World<S> {
             plan,
             upstreams,
             datagrams,
+            stations: members,
             clients,
             board,
             ledger,
@@ -209,10 +220,12 @@ impl<S: Service> World<S> {
             NOW_NS.set(self.net.now);
             let still = event.is_none();
             event.into_iter().for_each(|event| self.happen(event));
-            if !self.draining && !self.clients.is_empty() && (still || self.net.now > self.patience_ns) {
-                self.broken(format!("{} clients hang", self.crowd.waiting));
+            let waiting = self.crowd.waiting + self.stations.iter().filter(|member| !member.over).count();
+            let comes_from_peers = !self.clients.is_empty() || !self.stations.is_empty();
+            if !self.draining && comes_from_peers && (still || self.net.now > self.patience_ns) {
+                self.broken(format!("{waiting} clients hang"));
                 self.drain();
-            } else if !self.draining && self.crowd.waiting == 0 && !self.clients.is_empty() {
+            } else if !self.draining && waiting == 0 && comes_from_peers {
                 self.drain();
             } else if still {
                 return;
@@ -276,6 +289,18 @@ impl<S: Service> World<S> {
                 self.sides[usize::from(seat)].send_ends(leg, number, result, &mut self.net);
             }
             Event::Datagram(index) => self.datagram(index),
+            Event::StationBegins(index) => self.stations[index as usize].begin(index, &mut self.net),
+            Event::StationTimer(index, timer) => {
+                self.stations[index as usize].timer(index, timer, &mut self.net);
+            }
+            Event::ToStation(index, bytes) => {
+                self.stations[index as usize].hear(index, &bytes, &mut self.net)
+            }
+            Event::ToListener(index, bytes) => {
+                let Station { listener, address, .. } = self.stations[index as usize];
+                // One address comes to one seat, as with SO_REUSEPORT.
+                self.deliver(listener, address, &bytes, index as u16 % self.seats.len() as u16);
+            }
             Event::Drain => self.drain(),
         }
     }
@@ -367,16 +392,21 @@ impl<S: Service> World<S> {
     }
 
     fn datagram(&mut self, index: usize) {
-        let Datagram { listener, peer, bytes, .. } = &self.datagrams[index];
-        let listen = self.plan.listeners[usize::from(listener.0)];
         let any = self.net.random.below(self.seats.len() as u64) as u16;
+        let Datagram { listener, peer, bytes, .. } = &self.datagrams[index];
+        let (listener, peer, bytes) = (*listener, *peer, bytes.clone());
+        self.deliver(listener, peer, &bytes, any);
+    }
+
+    fn deliver(&mut self, listener: ListenerId, peer: SocketAddr, bytes: &[u8], any: u16) {
+        let listen = self.plan.listeners[usize::from(listener.0)];
         let side = &mut self.sides[usize::from(listen.seat.unwrap_or(any))];
-        let Some(leg) = side.listener(*listener) else { return };
+        let Some(leg) = side.listener(listener) else { return };
         let starved = self.net.fault(self.net.faults.starve_buffers);
         // What finds no buffer is lost, as in a full socket.
         let Some(lease) = side.pool.fill(bytes).filter(|_| !starved) else { return };
         let local = Some(listen.address.ip()).filter(|ip: &IpAddr| !ip.is_unspecified());
-        side.push(Done::Datagram(leg, lease, *peer, local), &mut self.net);
+        side.push(Done::Datagram(leg, lease, peer, local), &mut self.net);
     }
 
     fn drain(&mut self) {
@@ -386,6 +416,7 @@ impl<S: Service> World<S> {
         self.net.note(Who::World, "drains", 0);
         self.drain_began = self.net.now;
         self.net.harm_all();
+        self.stations.iter_mut().for_each(|member| member.harmed = !member.over);
         self.sides.iter_mut().for_each(|side| side.wake(&mut self.net));
     }
 
@@ -561,6 +592,7 @@ impl<S: Service> World<S> {
     /// What must hold when all is over.
     fn judge(&self, broken: &mut Vec<String>) {
         broken.extend(self.crowd.verdicts(&self.net));
+        broken.extend(self.stations.iter().filter_map(|member| member.verdict().err()));
         let (opened, ended) = self.ledger.with(|seen| (seen.opened, seen.ended));
         if opened != ended {
             broken.push(format!("{opened} sessions were opened and {ended} ended"));

@@ -370,6 +370,10 @@ impl Port for Wire<'_> {
         let now = self.net.now;
         let leg = self.side.leg(datagram.leg).expect("the seat knows which legs are there");
         let listener = leg.listener.expect("only datagram legs send datagrams");
+        if let Some(index) = self.net.stations.iter().position(|at| *at == datagram.peer) {
+            let bytes = datagram.chunk.to_vec();
+            return self.net.datagram(bytes, |bytes| Event::ToStation(index as u32, bytes));
+        }
         let reply = Reply { to: datagram.peer, from: datagram.local, bytes: datagram.chunk.to_vec() };
         self.side.datagrams.push((now, listener, reply));
     }

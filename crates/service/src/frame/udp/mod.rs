@@ -1,0 +1,33 @@
+//! The framed protocol over datagrams (docs/FRAME.md, "Over UDP"): a server that echoes, and a client.
+//!
+//! - `server.rs`: what comes to the datagram listeners of a seat, and the table of its peers
+//! - `link.rs`: a conversation that was agreed to, the same for both sides
+//! - `client.rs`: the other side; it has no socket and no clock of its own
+//! - `weather.rs`: loss, duplication and reordering on purpose, for those who test
+
+mod client;
+mod link;
+mod server;
+mod weather;
+
+pub use client::{Client, Closed, Full, Host, News};
+pub use link::{KEPT_BYTES_MAX, Moment};
+pub use proto::frame::udp::{CallerState, Jar, KEY_BYTES};
+pub use server::Server;
+pub use weather::{Odds, Weather};
+
+use super::Offer;
+
+/// What a listener of datagrams holds its clients to.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The heartbeat of clients that wish no other, and the longest payload.
+    pub offer: Offer,
+    /// Gives and checks cookies; the same on all seats.
+    pub jar: Jar,
+    /// Most peers of one seat. Who comes at the bound is told ERROR 16, busy.
+    pub peers_max: usize,
+}
+
+/// Most peers of one seat, unless somebody says otherwise. One that is idle is about 600 bytes.
+pub const PEERS_MAX: usize = 65_536;
