@@ -221,21 +221,24 @@ fn a_frame_that_does_not_come_back_as_it_was_sent_has_failed() {
 #[test]
 fn those_that_fall_silent_are_found_by_the_server_and_nobody_else_is() {
     let frames = Frames { mute: 10, mute_after: Duration::from_secs(2), ..Frames::default() };
-    let server = Server::default().buries(Duration::from_secs(3));
+    // It asks those too, and must not be answered.
+    let server = Server::default().asks(Duration::from_millis(300)).buries(Duration::from_secs(3));
     let log = server.seen();
     let seen = run(config(frames), server);
     let over = seen.over;
     assert_eq!((over.frames.muted, over.frames.found, over.open), (10, 10, 90), "{over:?}");
     assert_eq!((over.lost.sum(), log.borrow().buried), (0, 10), "{over:?}");
     assert_eq!(seen.silences_ms.len(), 10);
-    // Each was last heard at most 1.1 intervals before, and the server looks every 100 ms.
-    assert!(seen.silences_ms.iter().all(|ms| (1_900..=3_101).contains(ms)), "{:?}", seen.silences_ms);
+    // Each was last heard at most 300 ms before, and the server looks as often.
+    assert!(seen.silences_ms.iter().all(|ms| (2_690..=3_310).contains(ms)), "{:?}", seen.silences_ms);
     assert_eq!((seen.steps[0].frames.muted, seen.steps[2].frames.muted), (0, 10));
 }
 
 #[test]
-fn a_hold_waits_for_those_that_are_to_be_found() {
+fn a_hold_waits_for_those_that_are_to_be_found_and_no_longer() {
     let frames = Frames { mute: 10, mute_after: Duration::from_secs(8), ..Frames::default() };
-    let over = run(config(frames), Server::default().buries(Duration::from_secs(3))).over;
+    // The server takes five seconds more than was agreed.
+    let over = run(config(frames), Server::default().buries(Duration::from_secs(8))).over;
     assert_eq!((over.frames.found, over.open), (10, 90), "{over:?}");
+    assert!((15_000_000_000..16_200_000_000).contains(&over.at_ns), "{over:?}");
 }

@@ -26,6 +26,8 @@ pub(super) struct Frames {
     /// How many of this seat fall silent, and whether they did.
     mute: usize,
     muted: bool,
+    /// When the hold would have ended without them.
+    until_ns: u64,
     /// HELLO as it is sent.
     hello: Vec<u8>,
     /// What the server agreed to.
@@ -74,8 +76,8 @@ const ECHOES_AT_ONCE: usize = 256;
 const REPLY_BYTES: usize = 128;
 /// PINGs that are due within so long leave together.
 const TOGETHER_NS: u64 = 1_000_000;
-/// How much longer than they agreed on a server may take to end a silent peer before the hold ends: it may be late, and say so.
-const FOUND_NS: u64 = 2_000_000_000;
+/// How much longer than they agreed on a server may take to end its silent peers before the hold ends without that.
+const FOUND_NS: u64 = 30_000_000_000;
 const MS: u64 = 1_000_000;
 /// No answer is longer than what was sent; control frames have their own bounds.
 const RULES: Rules = Rules { payload_bytes_max: ECHO_BYTES as u32, ..Rules::STREAM };
@@ -91,6 +93,7 @@ impl Frames {
             wishes,
             mute,
             muted: false,
+            until_ns: 0,
             hello,
             pace: Pace::new(heartbeat_ms, proto::frame::heartbeat::MISSES),
             greetings: VecDeque::new(),
@@ -356,10 +359,10 @@ impl Hold {
         let Some(frames) = self.frames().filter(|frames| !frames.muted && frames.mute > 0) else { return };
         let due_ns = from_ns.saturating_add(frames.wishes.mute_after.as_nanos() as u64);
         if frames.echoes.over && io.now_ns() >= due_ns {
-            frames.muted = true;
+            (frames.muted, frames.until_ns) = (true, until_ns);
             let (count, patience_ns) = (frames.mute, u64::from(frames.pace.patience_ms()) * MS);
             self.fall_silent(count, io.now_ns());
-            // The echoes may have taken longer than was thought: whoever is to be found is waited for.
+            // The echoes may have taken longer than was thought, and the server may be late: who is to be found is waited for.
             self.phase = Phase::Holding(until_ns.max(io.now_ns() + patience_ns + FOUND_NS));
         }
     }
@@ -380,8 +383,14 @@ impl Hold {
     pub(super) fn found(&mut self, index: u32, io: &mut Io<'_, Hold>) {
         let silent_ms = io.now_ns().saturating_sub(self.held[index as usize].since_ns) / MS;
         self.report.frames.found += 1;
+        let all = self.report.frames.found == self.report.frames.muted;
+        let phase = self.phase;
         if let Some(frames) = self.frames() {
+            let until_ns = frames.until_ns;
             frames.silences_ms.push(u32::try_from(silent_ms).unwrap_or(u32::MAX));
+            if let (true, Phase::Holding(_)) = (all, phase) {
+                self.phase = Phase::Holding(until_ns);
+            }
         }
         self.gone(index);
     }

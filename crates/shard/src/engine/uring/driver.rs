@@ -471,7 +471,9 @@ impl<R: Ring> Port for Driver<R> {
         let sending = link.send != Send::Idle;
         let known = u16::from(receiving) + u16::from(sending) + u16::from(link.is(Fact::Fetches));
         let others = link.pending > known;
-        let connecting = others && !link.datagram && (link.fd.is_some() || link.is(Fact::Connects));
+        // A socket that is still being made has nothing to be cancelled, and no ring of its own.
+        let made = !matches!(link.sock, Sock::Direct(NO_SLOT));
+        let connecting = others && made && !link.datagram && (link.fd.is_some() || link.is(Fact::Connects));
         let receive = link.waits_by();
         for (what, in_flight) in [(receive, receiving), (For::Send, sending), (For::Connect, connecting)] {
             if in_flight {

@@ -12,6 +12,7 @@
 //! Which ring has work is seen in memory, and only those are entered: a turn costs as many enters as rings have work, and
 //! one more if the seat sleeps. What was tried, and what it costs: docs/decisions/0014-rings.md.
 
+use super::driver::For;
 use super::ring::{Ring, TASK_WORK_MAX};
 use linux::ring::{self, Completion, Counts, Op, RingError, Setup, Sock, Tag};
 use linux::wake::EventFd;
@@ -37,6 +38,8 @@ pub(super) struct Rings {
     failed: Option<RingError>,
     /// Whose completion came last.
     last: Option<usize>,
+    /// Sockets that each ring is making: they will have slots that are still counted as free.
+    making: Vec<usize>,
     /// Into which ring each accept brings its connections: 0 is the seat's own.
     accepts: Vec<(Tag, usize)>,
 }
@@ -59,6 +62,7 @@ impl Rings {
             slots: 0,
             pool: None,
             sockets: false,
+            making: Vec::new(),
             pushed,
             reaped: VecDeque::new(),
             behind: false,
@@ -91,6 +95,7 @@ impl Rings {
             rings.beside.push(Beside { ring, pushed: false, reaped: false });
         }
         rings.pool = Some(pool);
+        rings.making = vec![0; count + 1];
         Ok(rings)
     }
 
@@ -120,8 +125,9 @@ impl Rings {
 
     /// Free slots of a ring.
     fn free(&self, ring: usize) -> usize {
+        let making = self.making[ring];
         let ring = ring.checked_sub(1).map_or(&self.primary, |beside| &self.beside[beside].ring);
-        ring.free_descriptors() as usize
+        (ring.free_descriptors() as usize).saturating_sub(making)
     }
 
     /// The ring with most room; of several the first: connections stand together, so that fewer rings have work.
@@ -134,6 +140,16 @@ impl Rings {
         let beside = &mut self.beside[index];
         if beside.ring.has_next() && !std::mem::replace(&mut beside.reaped, true) {
             self.reaped.push_back(index);
+        }
+    }
+
+    /// A socket was made, or could not be: its slot, if it has one, is counted from now on.
+    #[inline]
+    fn note_made(&mut self, ring: usize, completion: &Completion) {
+        if completion.tag.op() == For::Socket as u8
+            && let Some(making) = self.making.get_mut(ring)
+        {
+            *making -= 1;
         }
     }
 
@@ -219,7 +235,11 @@ impl Ring for Rings {
                 self.accepts.push((tag, ring));
                 ring
             }
-            Op::Socket(_) => self.roomiest(),
+            Op::Socket(_) => {
+                let ring = self.roomiest();
+                self.making[ring] += 1;
+                ring
+            }
             Op::CancelKept(of) => {
                 self.accepts.iter().find(|(accept, _)| accept == of).map_or(0, |(_, ring)| *ring)
             }
@@ -283,11 +303,13 @@ impl Ring for Rings {
     fn next(&mut self) -> Option<Completion> {
         if let Some(completion) = self.primary.pop() {
             self.last = None;
+            self.note_made(0, &completion);
             return Some(completion);
         }
         while let Some(&index) = self.reaped.front() {
             if let Some(completion) = self.beside[index].ring.pop() {
                 self.last = Some(index);
+                self.note_made(index + 1, &completion);
                 return Some(completion);
             }
             self.reaped.pop_front();
