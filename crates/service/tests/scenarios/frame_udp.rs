@@ -214,8 +214,8 @@ impl Caller {
             let number = self.frames;
             let payload: Vec<u8> = (0..number % 200).map(|at| (at ^ number) as u8).collect();
             // One in some is not asked in order even so.
-            let flags = if number % 7 == 0 { Flags::ACK_WANTED } else { self.flags };
-            let crc = if number % 3 == 0 { Flags::CRC } else { Flags::NONE };
+            let flags = if number.is_multiple_of(7) { Flags::ACK_WANTED } else { self.flags };
+            let crc = if number.is_multiple_of(3) { Flags::CRC } else { Flags::NONE };
             let Ok(seq) = client.send((Kind::Data, flags.with(crc)), &payload, now_ms, &mut self.desk) else {
                 break;
             };
