@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn gauges_are_those_that_also_shrink() {
         let gauges = METRICS.iter().filter(|metric| metric.kind == Kind::Gauge).map(|metric| metric.name);
-        assert_eq!(gauges.collect::<Vec<_>>(), ["in_flight", "buffers_lent", "connections"]);
+        assert_eq!(gauges.collect::<Vec<_>>(), ["in_flight", "buffers_lent", "connections", "frame_peers"]);
         let gauge = Gauge::default();
         gauge.inc();
         gauge.inc();

@@ -63,6 +63,8 @@ const STAMPED_SENDS: u32 = 512;
 
 /// Rings of one seat: with RLIMIT_NOFILE as small as 4,096 still a million connections.
 const RINGS_MAX: u64 = 256;
+/// Which part of the process's descriptors rings may take: one in so many.
+const RING_SHARE: u64 = 8;
 /// Completions that one of them holds beside its own: what is more waits in the kernel, which costs time and loses nothing.
 const BESIDE_COMPLETIONS: u32 = 2048;
 /// Buffers of those that are only polled. Each is filled when there is something to fill it with, and lent for a turn.
@@ -148,7 +150,9 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
     let most = if shared { nofile / plan.cores.len() as u64 } else { nofile.min(plan.ring.slots.into()) };
     let wanted = plan.connections_max as u64 + SPARE_SLOTS;
     let slots = wanted.min(most);
-    let count = if shared { 1 } else { wanted.div_ceil(slots).min(RINGS_MAX) };
+    // Each ring takes a descriptor of the process; most of them are for others.
+    let rings_max = (nofile / RING_SHARE / plan.cores.len() as u64).clamp(1, RINGS_MAX);
+    let count = if shared { 1 } else { wanted.div_ceil(slots).min(rings_max) };
     let all = slots * count;
     let connections_max = plan.connections_max.min(all.saturating_sub(SPARE_SLOTS.min(all / 4)) as usize);
     // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
