@@ -52,6 +52,8 @@ pub struct Completion {
     pub result: i32,
     /// The submission lives on and more completions will come for it (`IORING_CQE_F_MORE`).
     pub more: bool,
+    /// A receive left bytes in the socket (`IORING_CQE_F_SOCK_NONEMPTY`; TCP).
+    pub left: bool,
     /// What came along.
     pub with: With,
 }

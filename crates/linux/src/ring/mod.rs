@@ -257,7 +257,8 @@ impl Ring {
 
     /// Whether the kernel has something for [`Ring::wait`] to fetch. Reads shared memory only; needs [`Setup::spin`].
     pub fn work_waits(&mut self) -> bool {
-        !self.uring.completion().is_empty() || self.uring.submission().taskrun()
+        let queue = self.uring.submission();
+        queue.taskrun() || queue.cq_overflow() || !self.uring.completion().is_empty()
     }
 
     /// The next completion that was reaped; `None` when there is none until the next [`Ring::wait`].
@@ -284,7 +285,8 @@ impl Ring {
                 With::Nothing
             }
         };
-        Some(Completion { tag: Tag(user_data & !UNAWAITED), result, more, with })
+        let left = cqueue::sock_nonempty(flags);
+        Some(Completion { tag: Tag(user_data & !UNAWAITED), result, more, left, with })
     }
 
     /// Whether [`Ring::pop`] has something.
@@ -303,6 +305,7 @@ impl Ring {
     }
 
     fn decode_held(&mut self, user_data: u64, result: i32, flags: u32, more: bool) -> Completion {
+        let left = cqueue::sock_nonempty(flags);
         let (pool, held) = &mut *self.memory;
         if more {
             let (tag, entry) = held.get(user_data);
@@ -320,7 +323,7 @@ impl Ring {
             } else {
                 result
             };
-            return Completion { tag: Tag(tag), result, more, with };
+            return Completion { tag: Tag(tag), result, more, left, with };
         }
         let (tag, entry) = held.take(user_data);
         let with = match entry {
@@ -341,7 +344,7 @@ impl Ring {
             Held::Accept => accepted(result),
             Held::Slot => {
                 let result = numbered(result, self.first, &mut self.free);
-                return Completion { tag: Tag(tag), result, more, with: With::Nothing };
+                return Completion { tag: Tag(tag), result, more, left, with: With::Nothing };
             }
             Held::Room(taken) if result > 0 => {
                 self.pieces.push_back(Chunk::Lease(pool.filled(taken, result as u32)));
@@ -353,7 +356,7 @@ impl Ring {
             }
             Held::Address(_) | Held::Linger(_) => With::Nothing,
         };
-        Completion { tag: Tag(tag), result, more, with }
+        Completion { tag: Tag(tag), result, more, left, with }
     }
 
     fn push_entry(&mut self, sqe: Sqe) {

@@ -299,7 +299,11 @@ impl Session {
             }
             Answer::Refuse(refusal) => return Err(refusal),
             // A client that said GOAWAY has said all that it had to say.
-            Answer::Finish | Answer::Close => return Ok(Step::End),
+            Answer::Finish | Answer::Close => {
+                // What it sent before it knew is not to destroy the answers on their way.
+                io.linger(self.leg);
+                return Ok(Step::End);
+            }
             Answer::Nothing | Answer::Heard | Answer::Take | Answer::Leave => {}
         }
         Ok(Step::On)

@@ -32,6 +32,10 @@ pub enum Taken {
     NoRoom,
 }
 
+/// How far numbers of frames that want no acknowledgement may jump: more than a network loses in a row, and a four-thousandth of all
+/// numbers, so that a blind forger has to try as often.
+const LOOSE_JUMP: i32 = 1 << 20;
+
 impl<P> Receiver<P> {
     /// A receiver whose peer's first number is `first`.
     #[must_use]
@@ -76,13 +80,17 @@ impl<P> Receiver<P> {
         taken
     }
 
-    /// Takes a frame that wants none: whether it is new. One that is more than the window behind is not known to be.
+    /// Takes a frame that wants none: whether it is new. One that is more than the window behind is not known to be, and one that
+    /// is [`LOOSE_JUMP`] ahead is not of this conversation.
     pub fn take_loose(&mut self, seq: u32) -> bool {
         let Some((top, came)) = &mut self.loose else {
             self.loose = Some((seq, Window([1, 0, 0, 0])));
             return true;
         };
         let up = ahead(seq, *top);
+        if up > LOOSE_JUMP {
+            return false;
+        }
         if up > 0 {
             came.push(up as u32);
             came.set(0);

@@ -164,6 +164,9 @@ impl Client {
             Kind::Hello if header.seq != self.seq => return Ok(()),
             Kind::Hello => {
                 hello = read(payload)?;
+                if !matches!(hello.cookie.len(), 0 | COOKIE_BYTES) {
+                    return Ok(());
+                }
                 if hello.cookie.is_empty() { Came::Bare } else { Came::Cookie }
             }
             Kind::Error => {
@@ -177,8 +180,15 @@ impl Client {
             kind => Came::Other(kind),
         };
         let parting = self.caller.state() == CallerState::Parting;
+        // A server that cannot be agreed with is told of before it changes anything.
+        let offer = Offer { payload_bytes_max: u32::MAX, ..Offer::default() };
+        let agreed = if matches!(came, Came::Bare) { Some(hello.agree(&offer)?) } else { None };
         match self.caller.on(came) {
             CallerSays::Nothing => {}
+            // A server that refuses each proof would have it asked for ever.
+            CallerSays::Ask | CallerSays::Prove if self.tries >= HELLOS_MAX => {
+                self.close(Closed::Silent, host)
+            }
             CallerSays::Ask => {
                 self.hello.cookie = vec![0; COOKIE_BYTES];
                 self.say_hello(now_ms, host);
@@ -188,7 +198,7 @@ impl Client {
                 self.say_hello(now_ms, host);
             }
             CallerSays::Settle => {
-                let agreed = hello.agree(&Offer { payload_bytes_max: u32::MAX, ..Offer::default() })?;
+                let Some(agreed) = agreed else { return Ok(()) };
                 self.payload_bytes_max = agreed.payload_bytes_max;
                 self.link = Some(Link::new(self.seq, agreed.pace, now_ms, u64::from(self.seq) << 32));
                 host.news(News::Opened(agreed));
@@ -264,7 +274,7 @@ impl Client {
 
     fn wait(&mut self, now_ms: u64) {
         self.due_ms = now_ms + u64::from((RTO_FIRST_MS << self.tries.min(8)).min(RTO_MAX_MS));
-        self.tries += 1;
+        self.tries = self.tries.saturating_add(1);
     }
 
     fn pong(&mut self, seq: u32, payload: &[u8], now_ms: u64, host: &mut impl Host) {
@@ -283,8 +293,8 @@ impl Client {
     fn take(&mut self, header: &Header, payload: &[u8], now_ms: u64, host: &mut impl Host) {
         let link = self.link.as_mut().expect("it is open");
         if !header.flags.has(Flags::ACK_WANTED) {
-            link.heard = Heard::at(now_ms);
             if link.receiver.take_loose(header.seq) {
+                link.heard = Heard::at(now_ms);
                 host.news(News::Answer(*header, payload));
             }
             return;

@@ -303,8 +303,9 @@ impl<S: Service> Turn<'_, '_, '_, S> {
             if ordered || header.flags.has(Flags::RETRANSMISSION) {
                 return Err(Refusal::Flag);
             }
-            link.heard = Heard::at(now_ms);
+            // A number that cannot be of the conversation is nothing that was heard of the peer.
             if link.receiver.take_loose(header.seq) {
+                link.heard = Heard::at(now_ms);
                 self.served();
                 self.send(packet.chunk());
             } else {
@@ -313,8 +314,11 @@ impl<S: Service> Turn<'_, '_, '_, S> {
             return Ok(());
         }
         let before = link.kept();
+        // What all that is held waits for is never held up by it.
+        let awaited = header.seq == link.receiver.floor();
+        let bytes = if awaited { 0 } else { packet.bytes().len() };
         let taken = match link.receiver.look(header.seq, ordered) {
-            Taken::Now | Taken::Held if full || !link.has_room(header.seq, packet.bytes().len()) => {
+            Taken::Now | Taken::Held if full && !awaited || !link.has_room(header.seq, bytes) => {
                 Taken::NoRoom
             }
             Taken::Now | Taken::Held => link.take(header, payload),

@@ -137,7 +137,9 @@ impl<S: Service, R: Ring> Uring<S, R> {
         if result >= 0 {
             let unparked = self.driver.readable(leg, result, self.seat.desk.now.0);
             self.seat.desk.meter().unparked.add(unparked.into());
-            self.seat.announced(leg, true);
+            let fetches =
+                self.driver.link(leg).is_some_and(|link| link.is(Fact::Fetches) || link.is(Fact::Hungry));
+            self.seat.announced(leg, fetches);
         }
         if !more && self.driver.link(leg).is_some() {
             self.driver.done(leg);
@@ -150,13 +152,15 @@ impl<S: Service, R: Ring> Uring<S, R> {
 
     /// What a poll announced was fetched.
     fn fetched(&mut self, leg: Key, completion: Completion) {
-        let Completion { result, with, .. } = completion;
-        let mut more = result > 0 && result as u32 == self.driver.ring.pool().buffer_bytes();
+        let Completion { result, left, with, .. } = completion;
+        // A full buffer may be all there is to say where the kernel does not say more.
+        let full = result > 0 && result as u32 == self.driver.ring.pool().buffer_bytes();
+        let mut more = result > 0 && (left || full);
         if let Some(link) = self.driver.link(leg) {
             link.set(Fact::Fetches, false);
             more |= result > 0 && link.is(Fact::EndComes);
         }
-        self.seat.announced(leg, false);
+        self.seat.announced(leg, result == -errno::ENOBUFS);
         self.hand_on(leg, &with);
         let over = is_over(result);
         if over {

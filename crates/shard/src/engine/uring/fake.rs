@@ -299,7 +299,8 @@ impl Ring for Fake {
                 With::Buffers
             }
         };
-        Some(Completion { tag, result, more, with })
+        let left = ends.is_some_and(|id| !self.sockets.get(id).arriving.is_empty());
+        Some(Completion { tag, result, more, left, with })
     }
 
     fn has_unsubmitted(&self) -> bool {

@@ -323,7 +323,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             if desk.now_ns < self.look_ns {
                 return;
             }
-            self.look_ns = desk.now_ns + self.park_ms * 1_000_000 / 2;
+            self.look_ns = desk.now_ns.saturating_add(self.park_ms.saturating_mul(500_000));
             self.looks = self.driver.watched.len();
         }
         let (now, park_ms) = (desk.now, self.park_ms);
@@ -332,7 +332,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
             let Some(leg) = self.driver.watched.pop_front() else { break };
             let active = self.seat.desk.conns.get(leg).map(|conn| conn.active);
             let (Some(link), Some(active)) = (self.driver.link(leg), active) else { continue };
-            if link.receive == Receive::Armed && active.0 + park_ms <= now.0 {
+            if link.receive == Receive::Armed && active.0.saturating_add(park_ms) <= now.0 {
                 self.driver.park(leg, now.0);
                 self.seat.desk.meter().parked.inc();
             } else {

@@ -211,8 +211,12 @@ impl Rings {
             return self.fetch();
         }
         self.beside.iter_mut().for_each(|beside| beside.ring.notify(true));
-        // What came before that is not signalled.
-        let want = if self.any_waits() { 0 } else { want };
+        // What came before that is not signalled. A ring that says so and brings nothing may say so until its next completion
+        // (the flag can be set behind the enter that did its work): what comes from now on is signalled, so it is not believed twice.
+        if self.any_waits() {
+            self.fetch()?;
+        }
+        let want = if self.reaped.is_empty() && self.pushed.is_empty() { want } else { 0 };
         let before = self.primary.counts().completions;
         let waited = self.primary.wait(want, deadline_ns);
         self.beside.iter_mut().for_each(|beside| beside.ring.notify(false));
@@ -255,7 +259,7 @@ impl Ring for Rings {
     fn is_behind(&self, taken: u32) -> bool {
         match self.beside.is_empty() {
             true => taken >= TASK_WORK_MAX,
-            false => !self.pushed.is_empty() || self.behind,
+            false => self.behind,
         }
     }
 
@@ -295,7 +299,9 @@ impl Ring for Rings {
         if self.pushed.is_empty() {
             return false;
         }
+        let behind = self.behind;
         self.failed = self.submit().err();
+        self.behind |= behind;
         !self.reaped.is_empty()
     }
 

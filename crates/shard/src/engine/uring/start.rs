@@ -157,6 +157,8 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
     let connections_max = plan.connections_max.min(all.saturating_sub(SPARE_SLOTS.min(all / 4)) as usize);
     // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
     let fixed_bytes = match limits::has_cap_ipc_lock() {
+        // Of several rings none sends without a copy, and each is charged for itself.
+        _ if count > 1 => 0,
         true => usize::MAX,
         false => (limits::memlock()?.soft / plan.cores.len() as u64).saturating_sub(RING_BYTES) as usize,
     };
