@@ -257,8 +257,11 @@ impl Ring {
 
     /// Whether the kernel has something for [`Ring::wait`] to fetch. Reads shared memory only; needs [`Setup::spin`].
     pub fn work_waits(&mut self) -> bool {
-        let queue = self.uring.submission();
-        queue.taskrun() || queue.cq_overflow() || !self.uring.completion().is_empty()
+        let told = {
+            let queue = self.uring.submission();
+            queue.taskrun() || queue.cq_overflow()
+        };
+        told || !self.uring.completion().is_empty()
     }
 
     /// The next completion that was reaped; `None` when there is none until the next [`Ring::wait`].
