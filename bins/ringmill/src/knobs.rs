@@ -318,7 +318,7 @@ pub(crate) const KNOBS: &[Knob] = &[
         name: "park-after-ms",
         value: "N",
         what: "Connections idle for so long wait by a poll, which takes less of the kernel's memory; 0 is never",
-        why: "About 600 B less for each (docs/MILLION.md). A word now and then, as a heartbeat, does not end it; two within a \
+        why: "Some hundred bytes less for each (docs/MILLION.md). A word now and then, as a heartbeat, does not end it; two within a \
               quarter of a second do. Of the engine uring.",
         field: |config| Field::Number(&mut config.park_after_ms, 0..=86_400_000),
     },

@@ -49,6 +49,8 @@ pub(super) struct Driver<R> {
     pub(super) starved: VecDeque<Key>,
     /// Legs whose ring has no buffers of its own, and that found none to fetch into, oldest first.
     pub(super) hungry: VecDeque<Key>,
+    /// How many came there since they were counted.
+    pub(super) hungers: u64,
     /// Legs with a send that was pushed since the last look, or that is slow and holds buffers.
     pub(super) senders: Vec<Key>,
     pub(super) news: VecDeque<News>,
@@ -100,6 +102,7 @@ impl<R: Ring> Driver<R> {
             links: Vec::new(),
             starved,
             hungry: VecDeque::new(),
+            hungers: 0,
             senders,
             news,
             limit: 0,
@@ -253,7 +256,8 @@ impl<R: Ring> Driver<R> {
         if !self.ring.only_polls(sock) {
             return self.starve(leg);
         }
-        link_starves(&mut self.news, self.links.get_mut(leg.slot as usize), leg);
+        // Its bytes are announced, so nobody takes it for silent meanwhile; that it starves is for those who may wait for long.
+        self.hungers += 1;
         self.hungry.push_back(leg);
     }
 
@@ -307,7 +311,10 @@ impl<R: Ring> Driver<R> {
     /// that are armed do not take all that comes back while others starve.
     pub(super) fn starve(&mut self, leg: Key) {
         self.starved.push_back(leg);
-        link_starves(&mut self.news, self.links.get_mut(leg.slot as usize), leg);
+        self.news.push_back(News::Starved(leg, true));
+        if let Some(link) = self.link(leg) {
+            link.starved = true;
+        }
         self.limit = RECEIVE_BYTES;
     }
 
@@ -354,14 +361,6 @@ impl<R: Ring> Driver<R> {
             }
         }
         reclaimed
-    }
-}
-
-/// The seat is to know that a leg has no buffer to receive into.
-fn link_starves(news: &mut VecDeque<News>, link: Option<&mut Link>, leg: Key) {
-    news.push_back(News::Starved(leg, true));
-    if let Some(link) = link.filter(|link| link.generation == leg.generation) {
-        link.starved = true;
     }
 }
 

@@ -488,6 +488,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
         meter.enters.add(now.enters - before.enters);
         meter.calls.add(now.enters - before.enters);
         meter.cq_overflows.add(now.cq_overflows - before.cq_overflows);
+        meter.enobufs.add(std::mem::take(&mut self.driver.hungers));
         meter.datagrams_dropped.add(std::mem::take(&mut self.driver.datagrams_dropped));
         meter.in_flight.set(now.in_flight);
         if self.batches {

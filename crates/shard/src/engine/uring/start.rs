@@ -67,8 +67,11 @@ const RINGS_MAX: u64 = 256;
 const RING_SHARE: u64 = 8;
 /// Completions that one of them holds beside its own: what is more waits in the kernel, which costs time and loses nothing.
 const BESIDE_COMPLETIONS: u32 = 2048;
-/// Buffers of those that are only polled. Each is filled when there is something to fill it with, and lent for a turn.
-const FETCH_BUFFERS: u16 = 128;
+/// The buffers of those that are only polled: each is filled when there is something to fill it with, and lent for a turn. More and
+/// smaller ones than a receive waits with, since a turn may bring something small from many.
+fn fetch_pool(pool: PoolPlan) -> PoolPlan {
+    PoolPlan { count: (pool.count * 4).min(1024), bytes: (pool.bytes / 4).max(1024), ..pool }
+}
 
 /// The life of one seat, on its thread.
 fn live<S: Service>(
@@ -176,7 +179,7 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
         1 if plan.ring_sockets && !shared => Rings::one_with_sockets(ring),
         1 => Rings::one(ring),
         _ => {
-            let pool = PoolPlan { count: plan.pool.count.min(FETCH_BUFFERS), ..plan.pool };
+            let pool = fetch_pool(plan.pool);
             let pool = Pool::new(pool).map_err(|error| RingError::Os { what: "the fetch buffers", error })?;
             let setup = Setup { submissions: SUBMISSIONS, completions: BESIDE_COMPLETIONS, ..setup };
             Rings::many(ring, count as usize - 1, &setup, pool, start.parker().event())?
