@@ -4,6 +4,8 @@
 //! them. `RINGMILL_FUZZ_MS` runs for so many milliseconds instead. A failure prints the seed of its input:
 //! `RINGMILL_FUZZ_SEED=<seed> RINGMILL_FUZZ_COUNT=1` replays that one alone.
 
+#[path = "support/random.rs"]
+mod random;
 mod support;
 
 use std::env;
@@ -12,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use proto::http1::{Framing, HEADERS_MAX, Head, Limits, Scan, Version, head};
+use random::Random;
 use support::{Connection, cases, read};
 
 const COUNT: u64 = 200_000;
@@ -367,24 +370,4 @@ fn mutate(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     }
     input.truncate(4096);
     input
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
 }

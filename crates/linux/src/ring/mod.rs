@@ -4,11 +4,15 @@
 //! keeps every byte that the kernel may touch until the last completion for it: that is why nothing here is `unsafe` to
 //! call. It knows no connections and takes no decisions.
 
+mod beside;
 mod cqe;
 mod factors;
 mod inflight;
 mod setup;
 mod sqe;
+#[cfg(test)]
+mod tests;
+mod trial;
 
 pub use cqe::{Completion, Received, Tag, With};
 pub use factors::Factors;
@@ -18,17 +22,16 @@ pub use sqe::{HANG_UP, Home, Op, Sock};
 use crate::clock::Clock;
 use crate::net::{Arrival, SockAddr};
 use crate::pool::{Chunk, Pool};
-use crate::wake::EventFd;
+use beside::numbered;
 use cqe::UNAWAITED;
 use inflight::{Held, InFlight};
 use io_uring::{IoUring, cqueue, squeue};
 use setup::Gifts;
 use sqe::{CONTROL_BYTES, GROUP, NAME_BYTES, Sqe};
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// The ring of one thread, with its pool registered.
 pub struct Ring {
@@ -128,66 +131,6 @@ impl Ring {
         ring.try_resets()?;
         ring.counts = Counts::default();
         Ok(ring)
-    }
-
-    /// Makes a ring beside this one, for more direct descriptors of the same thread: a table's size is bounded for each ring
-    /// apart (io_uring_register(2)). Its slots are numbered from `first` on. It is given no buffers: what it is to receive is
-    /// polled for ([`Op::Poll`]) and fetched into buffers of `pool`, which no kernel ring reads. While it is told to
-    /// ([`Ring::notify`]), it signals `event` when it has something.
-    ///
-    /// Errors: as of [`Ring::new`].
-    pub fn beside(
-        &self,
-        setup: &Setup,
-        first: u32,
-        pool: Pool,
-        event: &'static EventFd,
-    ) -> Result<Ring, RingError> {
-        // Whether it has work must be seen in memory: nobody enters it to find out.
-        let (uring, tier) = setup::climb(&Setup { spin: true, ..*setup })?;
-        // A thread may register 16 of them (IO_RINGFD_REG_MAX); further ones are found by their descriptor.
-        if setup.factors.ring_fd {
-            drop(uring.submitter().register_ring_fd());
-        }
-        let bytes = u64::from(setup.descriptors) * 16;
-        let table = uring.submitter().register_files_sparse(setup.descriptors);
-        table.map_err(|e| RingError::from_io("the descriptor table", e, bytes))?;
-        let signals = uring.submitter().register_eventfd(event.as_fd().as_raw_fd());
-        signals.map_err(|e| RingError::from_io("the signal of a ring", e, 0))?;
-        if CAN_HUSH {
-            uring_hush(&uring, true);
-        }
-        Ok(Ring {
-            uring: ManuallyDrop::new(uring),
-            memory: ManuallyDrop::new((pool.clone(), InFlight::default())),
-            gifts: Gifts { pool: Some(pool), numbers: true, ..self.gifts.clone() },
-            fixed: 0,
-            features: Features { tier, present: Vec::new(), missing: Vec::new() },
-            reaped: VecDeque::new(),
-            pieces: VecDeque::new(),
-            counts: Counts::default(),
-            unsubmitted: 0,
-            first,
-            free: setup.descriptors,
-        })
-    }
-
-    /// Lets [`Ring::free_descriptors`] be right. Before the first of them is used.
-    pub fn count_descriptors(&mut self) {
-        self.gifts.numbers = true;
-    }
-
-    /// Direct descriptors that nobody has, where they are counted.
-    pub fn free_descriptors(&self) -> u32 {
-        self.free
-    }
-
-    /// Whether a ring beside another is to signal that it has something. What came while it was not told to is seen by
-    /// [`Ring::work_waits`] alone, so look after this.
-    pub fn notify(&mut self, on: bool) {
-        if CAN_HUSH {
-            uring_hush(&self.uring, !on);
-        }
     }
 
     /// What the kernel gave.
@@ -439,113 +382,6 @@ impl Ring {
         self.counts.completions += queue.len() as u64;
         self.reaped.extend(queue);
     }
-
-    /// Finds out by trying which kinds of receive the kernel has: a byte on a socket pair, received the best way it takes.
-    fn try_receives(&mut self, bundles: bool, factors: &Factors) -> Result<(), RingError> {
-        let ways =
-            [(true, bundles, true), (true, bundles, false), (true, false, false), (false, false, false)];
-        let mut best = None;
-        for (multishot, bundles, limits) in ways {
-            let (ours, _theirs) = trial_pair()?;
-            let gifts = Gifts { multishot, bundles, limits, ..self.gifts.clone() };
-            let sock = Sock::Plain(ours.as_raw_fd());
-            if self.trial(sqe::receive(sock, TRIAL_BYTES, TRIAL.0, &gifts))? > 0 {
-                best = Some(gifts);
-                break;
-            }
-        }
-        self.gifts = best.ok_or_else(RingError::too_old)?;
-        let said = |there, since| {
-            if there { Ok(()) } else { Err(format!("this kernel has it not; Linux {since} has")) }
-        };
-        let Gifts { multishot, bundles, limits, .. } = self.gifts;
-        self.features.note("multishot receive", said(multishot, "6.0"));
-        let as_asked = || Err("left out, as asked by bundles=off".to_string());
-        self.features
-            .note("receive bundles", if factors.bundles { said(bundles, "6.10") } else { as_asked() });
-        self.features.note("receive limits", said(limits, "6.16"));
-        if factors.incremental && !limits {
-            // The last completion of a multishot was overtaken by another's until 6.15, and with it the bytes that stand
-            // behind its own in the same buffer. Receive limits came next, and can be tried.
-            return Err(RingError::factor("inc=on", "before Linux 6.16 completions may come out of order"));
-        }
-        if factors.incremental {
-            self.features.note("incremental buffers", Ok(()));
-        }
-        if factors.min_wait_us > 0 {
-            self.features.note("min wait", Ok(()));
-        }
-        Ok(())
-    }
-
-    /// Finds out by trying whether a socket option can be set through the ring, the only way to one of a direct descriptor.
-    fn try_resets(&mut self) -> Result<(), RingError> {
-        let (ours, _theirs) = trial_pair()?;
-        let sqe = sqe::linger_zero(Sock::Plain(ours.as_raw_fd()), TRIAL.0, &mut self.memory.1);
-        let there = self.trial(sqe)? == 0;
-        let why = "connections are closed with FIN instead of RST; Linux 6.7 has it";
-        self.gifts.resets = self.features.note("resets", if there { Ok(()) } else { Err(why.into()) });
-        Ok(())
-    }
-
-    /// Submits a trial and sees it to its end. Returns its first result.
-    fn trial(&mut self, sqe: Sqe) -> Result<i32, RingError> {
-        self.push_entry(sqe);
-        let mut first = None;
-        while self.counts.in_flight > 0 {
-            self.wait(1, None)?;
-            while let Some(completion) = self.pop() {
-                self.pieces.clear();
-                if completion.tag != TRIAL {
-                    continue;
-                }
-                first.get_or_insert(completion.result);
-                if completion.more {
-                    self.push(Op::Cancel(TRIAL), Tag::new(1, 0, 0));
-                }
-            }
-        }
-        Ok(first.expect("what is submitted completes"))
-    }
-}
-
-/// Whether a ring may be told not to signal while its thread is awake. The kernel says that there is work and then looks whether
-/// to signal (io_req_local_work_add()); only where atomic operations are barriers is it certain that one of both sides sees the other.
-const CAN_HUSH: bool = cfg!(target_arch = "x86_64");
-
-fn uring_hush(uring: &IoUring, on: bool) {
-    // SAFETY: a completion queue of its own; only its flags are used, and nobody else has one of this ring at this moment.
-    let queue = unsafe { uring.completion_shared() };
-    if on {
-        queue.disable_eventfd();
-    } else {
-        queue.enable_eventfd();
-    }
-    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-}
-
-/// A slot that the kernel gave out, as it is called outside.
-fn numbered(result: i32, first: u32, free: &mut u32) -> i32 {
-    if result < 0 {
-        return result;
-    }
-    *free -= 1;
-    result + first as i32
-}
-
-/// The tag of what is tried while a ring is made.
-const TRIAL: Tag = Tag(0);
-/// The limit of a trial receive: more than the byte that it finds.
-const TRIAL_BYTES: u32 = 64;
-
-/// Two ends of a stream, with a byte to be received at the first.
-fn trial_pair() -> Result<(UnixStream, UnixStream), RingError> {
-    let pair = || {
-        let (ours, mut theirs) = UnixStream::pair()?;
-        theirs.write_all(b"?")?;
-        Ok((ours, theirs))
-    };
-    pair().map_err(|error| RingError::from_io("a trial", error, 0))
 }
 
 impl Drop for Ring {
@@ -700,123 +536,3 @@ const FAR_NS: u64 = 3_600_000_000_000;
 const PBUF_RING_INC: u16 = 1 << 1;
 /// `IORING_NOTIF_USAGE_ZC_COPIED`
 const NOTIF_COPIED: u32 = 1 << 31;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pool::{Gather, Plan};
-    use crate::sandbox::refuse_call_in_this_thread;
-    use std::io::Read;
-
-    fn ring() -> Ring {
-        let pool = Pool::new(Plan { count: 2, bytes: 1024, huge_pages: false }).expect("it can be mapped");
-        let setup = Setup { descriptors: 8, fixed_bytes: 0, ..Setup::default() };
-        Ring::new(&setup, pool).expect("this kernel gives rings")
-    }
-
-    fn next(ring: &mut Ring) -> Completion {
-        while !ring.has_next() {
-            ring.wait(1, None).expect("a ring can be waited on");
-        }
-        ring.pop().expect("there is one")
-    }
-
-    #[test]
-    fn buffers_are_not_given_back_while_the_kernel_holds_completions_back() {
-        let pool = Pool::new(Plan { count: 2, bytes: 1024, huge_pages: false }).expect("it can be mapped");
-        let setup =
-            Setup { submissions: 8, completions: 16, descriptors: 8, fixed_bytes: 0, ..Setup::default() };
-        let mut ring = Ring::new(&setup, pool).expect("this kernel gives rings");
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(b"first").unwrap();
-        ring.push(Op::Receive { sock: Sock::Plain(ours.as_raw_fd()), limit: 0 }, Tag::new(1, 0, 0));
-        assert_eq!(next(&mut ring).result, 5);
-        ring.pieces().clear();
-        assert_eq!(ring.pool().returned(), 1);
-        // More completions than the queue holds, which nobody reaps meanwhile: each close of an empty slot fails aloud.
-        for _ in 0..3 {
-            (0..8).for_each(|slot| ring.push(Op::Close(Sock::Direct(slot)), Tag::new(2, slot, 0)));
-            ring.enter(0, None).unwrap();
-        }
-        ring.reap();
-        while ring.pop().is_some() {}
-        assert!(ring.uring.completion().is_empty() && ring.uring.submission().cq_overflow());
-        ring.wait(0, None).unwrap();
-        assert_eq!(ring.pool().returned(), 1, "the kernel held completions back");
-        while ring.pop().is_some() {}
-        ring.wait(0, None).unwrap();
-        assert_eq!((ring.pool().returned(), ring.counts().cq_overflows), (0, 1));
-    }
-
-    #[test]
-    fn what_a_refused_enter_did_not_take_is_still_unsubmitted() {
-        // Of its own: a filter stays with its thread, and the ring with its memory.
-        let busy = || {
-            let mut ring = ring();
-            ring.push(Op::Close(Sock::Direct(0)), Tag::new(1, 0, 0));
-            refuse_call_in_this_thread(libc::SYS_io_uring_enter, libc::EBUSY).expect("seccomp filters");
-            ring.wait(0, None).expect("busy is no failure");
-            let left = ring.has_unsubmitted();
-            // Its drop would wait for what can never be submitted.
-            std::mem::forget(ring);
-            left
-        };
-        assert!(std::thread::spawn(busy).join().expect("no panic"));
-        let mut ring = ring();
-        ring.push(Op::Close(Sock::Direct(0)), Tag::new(1, 0, 0));
-        assert!(ring.has_unsubmitted());
-        ring.wait(0, None).unwrap();
-        assert!(!ring.has_unsubmitted());
-    }
-
-    #[test]
-    fn a_receive_of_the_oldest_kernel_takes_what_fits_a_buffer() {
-        let mut ring = ring();
-        ring.gifts = Gifts { buffer_bytes: 1024, ..Gifts::default() };
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(&[7; 1500]).unwrap();
-        for expected in [1024, 476] {
-            ring.push(Op::Receive { sock: Sock::Plain(ours.as_raw_fd()), limit: 0 }, Tag::new(1, 0, 0));
-            let completion = next(&mut ring);
-            assert_eq!((completion.result, completion.more), (expected, false));
-            assert_eq!(ring.pieces().drain(..).map(|piece| piece.len()).sum::<usize>(), expected as usize);
-        }
-    }
-
-    #[test]
-    fn a_reset_is_not_submitted_where_the_kernel_has_none() {
-        let mut ring = ring();
-        ring.gifts.resets = false;
-        ring.push(Op::LingerZero(Sock::Direct(0)), Tag::new(1, 0, 0));
-        assert!(!ring.has_unsubmitted() && ring.counts().in_flight == 0);
-        ring.gifts.resets = true;
-        ring.push(Op::LingerZero(Sock::Direct(0)), Tag::new(1, 0, 0));
-        assert!(next(&mut ring).result < 0, "no descriptor stands in that slot");
-    }
-
-    #[test]
-    fn buffers_are_not_given_back_while_completions_stand_in_the_queue() {
-        let mut ring = ring();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let sock = Sock::Plain(ours.as_raw_fd());
-        theirs.write_all(b"first").unwrap();
-        ring.push(Op::Receive { sock, limit: 0 }, Tag::new(1, 0, 0));
-        assert_eq!(next(&mut ring).result, 5);
-        ring.pieces().clear();
-        assert_eq!(ring.pool().returned(), 1);
-        // An enter whose completions nobody reaps.
-        let (echo, mut other) = UnixStream::pair().unwrap();
-        let mut gather = Gather::new();
-        gather.push(Chunk::Shared(bytes::Bytes::from_static(b"out")));
-        ring.push(Op::Send(Sock::Plain(echo.as_raw_fd()), gather), Tag::new(2, 0, 0));
-        ring.enter(0, None).unwrap();
-        ring.wait(0, None).unwrap();
-        assert_eq!(ring.pool().returned(), 1, "a completion was untaken");
-        assert_eq!(next(&mut ring).tag.op(), 2);
-        ring.wait(0, None).unwrap();
-        assert_eq!(ring.pool().returned(), 0);
-        let mut heard = [0; 3];
-        other.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"out");
-    }
-}

@@ -4,6 +4,7 @@
 //! `RINGMILL_FUZZ_MS`. A failure prints the seed that replays its input alone.
 
 use crate::golden::cases;
+use crate::random::Random;
 use crate::reader::{Told, at_once, datagram, hex, in_pieces};
 use proto::frame::{Conversation, Flags, Header, Kind, Over, Role, Rules, State, sum};
 use std::env;
@@ -156,24 +157,4 @@ fn frame(random: &mut Random) -> Vec<u8> {
         bytes.extend(sum(&header, &payload));
     }
     bytes
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
 }

@@ -3,6 +3,8 @@
 mod fuzz;
 mod golden;
 mod matrix;
+#[path = "../support/random.rs"]
+mod random;
 mod reader;
 mod schema;
 mod udp;
