@@ -4,83 +4,17 @@
 mod load_rig;
 
 use load_rig::frames::{Frames as Server, Trick};
-use service::load::hold::{Frames, Heartbeat, Hold, HoldConfig, HoldSink, Report, Say};
-use service::load::{CloseBy, Gate};
-use shard::engine::sim::{Faults, Sim, plan};
-use shard::plan::Plan;
-use stats::interval::Interval;
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
+use load_rig::held::{self, Seen};
+use service::load::hold::{Frames, HoldConfig, Report, Say};
 use std::time::Duration;
-
-/// What the sinks of a run were told.
-#[derive(Default)]
-struct Seen {
-    settled: Vec<Report>,
-    steps: Vec<Report>,
-    over: Report,
-    silences_ms: Vec<u32>,
-    times: Interval,
-}
-
-struct Keep(Rc<RefCell<Seen>>, Arc<Gate>);
-
-impl HoldSink for Keep {
-    fn settled(&mut self, report: &Report) {
-        self.0.borrow_mut().settled.push(*report);
-        self.1.open(1);
-    }
-
-    fn step(&mut self, report: &Report, step: &mut Box<Interval>) {
-        let mut seen = self.0.borrow_mut();
-        seen.steps.push(*report);
-        seen.times.join(step);
-        step.clear();
-    }
-
-    fn over(&mut self, report: &Report, step: &mut Box<Interval>, silences_ms: Vec<u32>) {
-        let mut seen = self.0.borrow_mut();
-        seen.over += *report;
-        seen.silences_ms.extend(silences_ms);
-        seen.times.join(step);
-    }
-}
 
 /// 100 connections, at once, until 10 s of the world, with a heartbeat each second.
 fn config(frames: Frames) -> HoldConfig {
-    HoldConfig {
-        target: "192.0.2.9:7".parse().unwrap(),
-        to: Vec::new(),
-        from: Vec::new(),
-        seats: 1,
-        connections: 100,
-        ramp_per_s: None,
-        heartbeat: Some(Heartbeat { every: Duration::from_secs(1), say: Say::Frame(frames) }),
-        duration: Duration::from_secs(10),
-        timeout: Duration::from_millis(500),
-        reopen: false,
-        close: CloseBy::Fin,
-        seed: 3,
-    }
+    HoldConfig { ramp_per_s: None, ..held::config(Some(Say::Frame(frames))) }
 }
 
 fn run(config: HoldConfig, server: Server) -> Seen {
-    let (config, gate) = (Arc::new(config), Arc::new(Gate::default()));
-    let seen = Rc::new(RefCell::new(Seen::default()));
-    let kept = seen.clone();
-    let plan = Plan {
-        pool: linux::pool::Plan { count: 64, bytes: 4096, huge_pages: false },
-        listeners: Vec::new(),
-        ..plan(config.seats)
-    };
-    let sim = Sim::new(5).faults(Faults::NONE).plan(plan).drain_at(Duration::from_secs(20));
-    sim.upstream(config.target, move || server.clone())
-        .run(move |seat| {
-            Hold::new(config.clone(), gate.clone(), seat, Box::new(Keep(kept.clone(), gate.clone())))
-        })
-        .check();
-    Rc::try_unwrap(seen).ok().expect("the run is over").into_inner()
+    held::run(config, Some(server), Duration::from_secs(20))
 }
 
 #[test]
@@ -88,7 +22,7 @@ fn connections_say_hello_and_each_is_asked_once_an_interval() {
     let server = Server::default();
     let log = server.seen();
     let seen = run(config(Frames { misses: 4, ..Frames::default() }), server);
-    let over = seen.over;
+    let over = seen.sum();
     assert_eq!((over.open, over.reached, over.refused.sum(), over.lost.sum()), (100, 100, 0, 0), "{over:?}");
     let log = log.borrow();
     assert_eq!(log.hellos.len(), 100);
@@ -106,7 +40,7 @@ fn connections_say_hello_and_each_is_asked_once_an_interval() {
 fn a_server_that_asks_is_answered_and_need_not_be_asked() {
     let server = Server::default().asks(Duration::from_millis(400));
     let log = server.seen();
-    let over = run(config(Frames::default()), server).over;
+    let over = run(config(Frames::default()), server).sum();
     assert_eq!((over.frames.pongs, over.beats.sent, over.open), (log.borrow().pongs, 0, 100), "{over:?}");
     assert!(over.frames.pongs >= 24 * 100, "{over:?}");
 }
@@ -116,7 +50,7 @@ fn seats_share_connections_and_destinations_share_them_too() {
     let mut config = config(Frames { echo_once: true, mute: 7, ..Frames::default() });
     config.seats = 3;
     config.to = vec!["192.0.2.9".parse().unwrap(), "192.0.2.10".parse().unwrap()];
-    let over = run(config, Server::default().buries(Duration::from_secs(3))).over;
+    let over = run(config, Server::default().buries(Duration::from_secs(3))).sum();
     // At the other address nobody is.
     assert_eq!((over.reached, over.refused.refused), (50, 50), "{over:?}");
     assert_eq!((over.frames.echoes, over.frames.echoed), (50, 50), "{over:?}");
@@ -126,7 +60,7 @@ fn seats_share_connections_and_destinations_share_them_too() {
 #[test]
 fn who_gets_no_hello_was_not_connected_and_the_reason_is_counted() {
     let check = |trick: Trick, name: &str, count: fn(&Report) -> u64| {
-        let over = run(config(Frames::default()), Server::new(trick)).over;
+        let over = run(config(Frames::default()), Server::new(trick)).sum();
         assert_eq!((count(&over), over.refused.sum(), over.reached), (100, 100, 0), "{name}: {over:?}");
         assert_eq!((over.open, over.opening, over.lost.sum()), (0, 0, 0), "{name}: {over:?}");
     };
@@ -144,7 +78,7 @@ fn who_gets_no_hello_was_not_connected_and_the_reason_is_counted() {
 fn a_loss_has_the_name_of_its_reason() {
     let check = |trick: Trick, name: &str, count: fn(&Report) -> u64| {
         let seen = run(config(Frames::default()), Server::new(trick));
-        let over = seen.over;
+        let over = seen.sum();
         assert_eq!((count(&over), over.lost.sum(), over.open), (100, 100, 0), "{name}: {over:?}");
         let counts = seen.times.counts;
         assert_eq!(counts.due, counts.answered + counts.failed(), "{name}: {counts:?}");
@@ -158,12 +92,12 @@ fn a_loss_has_the_name_of_its_reason() {
     check(Trick::Pong { seq: 0, flip: 0x80 }, "a PONG with another stamp", |report| report.lost.answer);
     // The server does not wait for what it was told: it resets.
     let buried = run(config(Frames::default()), Server::default().buries(Duration::from_millis(1)));
-    assert_eq!(buried.over.lost.reset, 100, "{:?}", buried.over);
+    assert_eq!(buried.sum().lost.reset, 100, "{:?}", buried.sum());
 }
 
 #[test]
 fn an_answer_to_an_earlier_ping_says_only_that_the_peer_lives() {
-    let over = run(config(Frames::default()), Server::new(Trick::Pong { seq: u32::MAX, flip: 0 })).over;
+    let over = run(config(Frames::default()), Server::new(Trick::Pong { seq: u32::MAX, flip: 0 })).sum();
     assert_eq!((over.lost.sum(), over.open, over.beats.answered), (0, 100, 0), "{over:?}");
     // Each but the first finds the one before it without its answer.
     assert_eq!(over.beats.late, over.beats.sent - 100, "{over:?}");
@@ -175,7 +109,7 @@ fn a_silent_server_is_dead_after_as_many_intervals_as_were_agreed_and_no_sooner(
         let lost = |ms: u64| {
             let wish = Frames { misses, ..Frames::default() };
             let config = HoldConfig { duration: Duration::from_millis(ms), ..config(wish) };
-            let over = run(config, Server::new(Trick::Silent)).over;
+            let over = run(config, Server::new(Trick::Silent)).sum();
             assert_eq!(over.lost.sum(), over.lost.silent);
             over.lost.silent
         };
@@ -190,7 +124,7 @@ fn each_connection_has_one_frame_back_byte_by_byte() {
     let frames = Frames { echo_once: true, ..Frames::default() };
     let server = Server::default();
     let log = server.seen();
-    let over = run(config(frames), server).over;
+    let over = run(config(frames), server).sum();
     let counts = over.frames;
     assert_eq!((counts.echoes, counts.echoed, counts.echoes_failed), (100, 100, 0), "{counts:?}");
     assert_eq!((log.borrow().data, over.lost.sum()), (100, 0));
@@ -201,7 +135,7 @@ fn each_connection_has_one_frame_back_byte_by_byte() {
 fn a_frame_that_does_not_come_back_as_it_was_sent_has_failed() {
     let check = |trick: Trick, echoed: u64, lost: u64, name: &str| {
         let frames = Frames { echo_once: true, ..Frames::default() };
-        let over = run(config(frames), Server::new(trick)).over;
+        let over = run(config(frames), Server::new(trick)).sum();
         let counts = over.frames;
         assert_eq!((counts.echoes, counts.echoed), (100, echoed), "{name}: {over:?}");
         assert_eq!(counts.echoes_failed, 100 - echoed, "{name}: {over:?}");
@@ -225,7 +159,7 @@ fn those_that_fall_silent_are_found_by_the_server_and_nobody_else_is() {
     let server = Server::default().asks(Duration::from_millis(300)).buries(Duration::from_secs(3));
     let log = server.seen();
     let seen = run(config(frames), server);
-    let over = seen.over;
+    let over = seen.sum();
     assert_eq!((over.frames.muted, over.frames.found, over.open), (10, 10, 90), "{over:?}");
     assert_eq!((over.lost.sum(), log.borrow().buried), (0, 10), "{over:?}");
     assert_eq!(seen.silences_ms.len(), 10);
@@ -238,7 +172,7 @@ fn those_that_fall_silent_are_found_by_the_server_and_nobody_else_is() {
 fn a_hold_waits_for_those_that_are_to_be_found_and_no_longer() {
     let frames = Frames { mute: 10, mute_after: Duration::from_secs(8), ..Frames::default() };
     // The server takes five seconds more than was agreed.
-    let over = run(config(frames), Server::default().buries(Duration::from_secs(8))).over;
+    let over = run(config(frames), Server::default().buries(Duration::from_secs(8))).sum();
     assert_eq!((over.frames.found, over.open), (10, 90), "{over:?}");
     assert!((15_000_000_000..16_200_000_000).contains(&over.at_ns), "{over:?}");
 }

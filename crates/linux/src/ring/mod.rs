@@ -108,6 +108,11 @@ impl Ring {
         };
         let bundles = factors.bundles && params.is_feature_recvsend_bundle();
         let fixed = match factors.fixed {
+            true if !setup.alone => {
+                let why = "a shard of several rings has none; a larger `ulimit -n` or a smaller --connections-max makes it one";
+                features.note(ZERO_COPY, Err(why.into()));
+                0
+            }
             true => register_arena(&uring, &pool, setup.fixed_bytes, &mut features),
             false => {
                 features.note(ZERO_COPY, asked("fixed=off"));

@@ -23,6 +23,8 @@ pub struct Setup {
     pub spin: bool,
     /// Bytes of the pool to register as a fixed buffer, for zero-copy sends; cut to the pool, 0 registers none.
     pub fixed_bytes: usize,
+    /// No ring will stand beside it. Else none of them sends without a copy: each would have to be given the memory of all.
+    pub alone: bool,
     /// What an experiment changes; the defaults are the best ways.
     pub factors: Factors,
 }
@@ -36,6 +38,7 @@ impl Default for Setup {
             descriptors,
             spin: false,
             fixed_bytes: usize::MAX,
+            alone: true,
             factors: Factors::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! A load in the simulated world: servers that behave as they are told, and a sink that keeps what it is told.
 
 pub(crate) mod frames;
+pub(crate) mod held;
 pub(crate) mod queue;
 pub(crate) mod rogue;
 

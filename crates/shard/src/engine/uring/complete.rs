@@ -153,9 +153,7 @@ impl<S: Service, R: Ring> Uring<S, R> {
     /// What a poll announced was fetched.
     fn fetched(&mut self, leg: Key, completion: Completion) {
         let Completion { result, left, with, .. } = completion;
-        // A full buffer may be all there is to say where the kernel does not say more.
-        let full = result > 0 && result as u32 == self.driver.ring.pool().buffer_bytes();
-        let mut more = result > 0 && (left || full);
+        let mut more = result > 0 && left;
         if let Some(link) = self.driver.link(leg) {
             link.set(Fact::Fetches, false);
             more |= result > 0 && link.is(Fact::EndComes);

@@ -90,6 +90,8 @@ const EXACT_LOOKS: u32 = 4;
 const PARKED_A_TURN: usize = 256;
 /// How long the end of a seat waits for its last completions.
 const FINISH_NS: u64 = 2_000_000_000;
+/// How often it looks for them.
+const FINISH_STEP_NS: u64 = 10_000_000;
 const NOBODY: Key = Key { slot: 0, generation: 0 };
 
 impl<S: Service, R: Ring> Uring<S, R> {
@@ -240,7 +242,8 @@ impl<S: Service, R: Ring> Uring<S, R> {
         self.driver.ring.push(Op::Cancel(event), driver::tag(For::Forgotten, NOBODY));
         let until_ns = Clock::now_ns() + FINISH_NS;
         while self.driver.ring.counts().in_flight > 0 && Clock::now_ns() < until_ns {
-            self.driver.ring.wait(1, Some(until_ns))?;
+            // In steps: what a ring beside has is no longer signalled.
+            self.driver.ring.wait(1, Some(until_ns.min(Clock::now_ns() + FINISH_STEP_NS)))?;
             while let Some(completion) = self.driver.ring.next() {
                 self.complete(completion);
             }

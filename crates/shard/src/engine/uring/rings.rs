@@ -78,25 +78,28 @@ impl Rings {
         Rings { sockets: true, ..Rings::one(primary) }
     }
 
-    /// `count` rings beside a seat's own, of as many slots each as that has. They fetch into `pool` and signal `event`.
-    ///
-    /// Errors: what the kernel says to the first that it refuses.
-    pub(super) fn many(
-        mut primary: ring::Ring,
-        count: usize,
-        setup: &Setup,
-        pool: Pool,
-        event: &'static EventFd,
-    ) -> Result<Rings, RingError> {
+    /// A seat's own ring, beside which others will stand that fetch into `pool` ([`Rings::add`]).
+    pub(super) fn many(mut primary: ring::Ring, pool: Pool, setup: &Setup) -> Rings {
         primary.count_descriptors();
-        let mut rings = Rings { slots: setup.descriptors, sockets: true, ..Rings::one(primary) };
-        for index in 1..=count as u32 {
-            let ring = rings.primary.beside(setup, index * setup.descriptors, pool.clone(), event)?;
-            rings.beside.push(Beside { ring, pushed: false, reaped: false });
-        }
-        rings.pool = Some(pool);
-        rings.making = vec![0; count + 1];
-        Ok(rings)
+        let (slots, making) = (setup.descriptors, vec![0]);
+        Rings { slots, pool: Some(pool), sockets: true, making, ..Rings::one(primary) }
+    }
+
+    /// One more ring, of as many slots as the seat's own, that signals `event`.
+    ///
+    /// Errors: what the kernel says; those that are there serve without it.
+    pub(super) fn add(&mut self, setup: &Setup, event: &'static EventFd) -> Result<(), RingError> {
+        let pool = self.pool.clone().expect("of several rings those beside have a pool");
+        let first = self.making.len() as u32 * self.slots;
+        let ring = self.primary.beside(setup, first, pool, event)?;
+        self.beside.push(Beside { ring, pushed: false, reaped: false });
+        self.making.push(0);
+        Ok(())
+    }
+
+    /// How many rings there are.
+    pub(super) fn count(&self) -> usize {
+        1 + self.beside.len()
     }
 
     pub(super) fn primary(&self) -> &ring::Ring {

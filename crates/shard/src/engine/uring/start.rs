@@ -156,12 +156,8 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
     // Each ring takes a descriptor of the process; most of them are for others.
     let rings_max = (nofile / RING_SHARE / plan.cores.len() as u64).clamp(1, RINGS_MAX);
     let count = if shared { 1 } else { wanted.div_ceil(slots).min(rings_max) };
-    let all = slots * count;
-    let connections_max = plan.connections_max.min(all.saturating_sub(SPARE_SLOTS.min(all / 4)) as usize);
     // Each seat keeps to its part, its ring included: else the last one to start would find nothing left.
     let fixed_bytes = match limits::has_cap_ipc_lock() {
-        // Of several rings none sends without a copy, and each is charged for itself.
-        _ if count > 1 => 0,
         true => usize::MAX,
         false => (limits::memlock()?.soft / plan.cores.len() as u64).saturating_sub(RING_BYTES) as usize,
     };
@@ -171,10 +167,11 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
         descriptors: slots as u32,
         spin: plan.spin > Duration::ZERO || plan.wake != Wake::Sleep || count > 1,
         fixed_bytes,
+        alone: count == 1,
         factors: plan.ring,
     };
     let ring = Ring::new(&setup, pool)?;
-    let ring_features = Some(ring.features().clone());
+    let mut features = ring.features().clone();
     let ring = match count {
         1 if plan.ring_sockets && !shared => Rings::one_with_sockets(ring),
         1 => Rings::one(ring),
@@ -182,10 +179,17 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
             let pool = fetch_pool(plan.pool);
             let pool = Pool::new(pool).map_err(|error| RingError::Os { what: "the fetch buffers", error })?;
             let setup = Setup { submissions: SUBMISSIONS, completions: BESIDE_COMPLETIONS, ..setup };
-            Rings::many(ring, count as usize - 1, &setup, pool, start.parker().event())?
+            let mut rings = Rings::many(ring, pool, &setup);
+            // Fewer serve too, for fewer connections: who asked for them is told.
+            let refused = (1..count).find_map(|_| rings.add(&setup, start.parker().event()).err());
+            features.missing.extend(refused.map(|error| ("more rings", error.to_string())));
+            rings
         }
     };
-    Ok((ring, SeatInfo { core, ring: ring_features, rings: count as u32, connections_max }))
+    let all = slots * ring.count() as u64;
+    let connections_max = plan.connections_max.min(all.saturating_sub(SPARE_SLOTS.min(all / 4)) as usize);
+    let rings = ring.count() as u32;
+    Ok((ring, SeatInfo { core, ring: Some(features), rings, connections_max }))
 }
 
 impl<S: Service> Uring<S, Rings> {
