@@ -2,11 +2,11 @@
 
 use super::Wanted;
 use super::host::{self, Slabs};
+use super::process::{Process, command};
 use floor::process::{now_ns, process_cpu_ns};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -57,10 +57,12 @@ pub struct Run {
 }
 
 /// After all have come they get time to be parked, and for the one echo of each.
-const SETTLE_S: f64 = 60.0;
+const SETTLE_S: f64 = 90.0;
 /// How long the server's time is looked at then.
 const REST_S: f64 = 60.0;
 const PORT: u16 = 7016;
+/// Of a frame (docs/FRAME.md).
+const HEADER_BYTES: f64 = 16.0;
 
 pub fn one(who: Who, wanted: &Wanted, nofile: u64) -> Result<Run, String> {
     let report = std::env::temp_dir().join(format!("million-{}-{}.json", who.name(), std::process::id()));
@@ -149,30 +151,15 @@ fn server(who: Who, wanted: &Wanted, nofile: u64, report: &str) -> Command {
     match who {
         Who::Ringmill => command(
             &wanted.server,
-            &[
-                "--listen",
-                &format!("frame://{address}"),
-                "--cores",
-                "0",
-                "--connections-max",
-                &most.to_string(),
-                "--report",
-                report,
-            ],
+            &format!("--listen frame://{address} --cores 0 --connections-max {most} --report {report}"),
         ),
-        Who::Floor => command(
-            &wanted.floor,
-            &[
-                "--listen",
-                &address,
-                "--slots",
-                &nofile.to_string(),
-                "--rings",
-                &most.div_ceil(nofile).to_string(),
-                "--report",
-                report,
-            ],
-        ),
+        Who::Floor => {
+            let rings = most.div_ceil(nofile);
+            command(
+                &wanted.floor,
+                &format!("--listen {address} --slots {nofile} --rings {rings} --report {report}"),
+            )
+        }
     }
 }
 
@@ -183,7 +170,7 @@ fn hold(who: Who, wanted: &Wanted, hold_s: u64, result: &str) -> Command {
          --timeout 60s --json {result}",
         wanted.connections, wanted.heartbeat_s
     );
-    let mut command = command(&wanted.holder, &words.split(' ').collect::<Vec<_>>());
+    let mut command = command(&wanted.holder, &words);
     let mute = wanted.silent.min(wanted.connections);
     if who == Who::Ringmill {
         command.arg("--echo-once");
@@ -196,67 +183,26 @@ fn hold(who: Who, wanted: &Wanted, hold_s: u64, result: &str) -> Command {
     command
 }
 
+/// Heartbeats a second, of either side, between two times that a holder counts from its start: its PONG has what its PING had, and
+/// a PING of the server is a header.
+pub fn beats_per_s(holder: &Value, [from_s, to_s]: [f64; 2]) -> Option<f64> {
+    let ping_bytes = holder.pointer("/asked/request_bytes")?.as_f64()?;
+    let (mut beats, mut took_ns) = (0.0, 0.0);
+    for second in holder.pointer("/series")?.as_array()? {
+        let of = |name: &str| second[name].as_f64().unwrap_or(0.0);
+        if of("from_ns") < from_s * 1e9 || of("to_ns") > to_s * 1e9 {
+            continue;
+        }
+        let servers = (of("bytes_in") - of("answered") * ping_bytes).max(0.0) / HEADER_BYTES;
+        beats += of("answered") + servers;
+        took_ns += of("to_ns") - of("from_ns");
+    }
+    (took_ns > 0.0).then(|| beats * 1e9 / took_ns)
+}
+
 /// Addresses of loopback that are connected to, each with the ports of the range for itself: past 14,000 of them a connect takes a hundred times
 /// as long, since the kernel tries all even ports first (inet_hash_connect()).
 const DESTINATIONS: u32 = 100;
-
-fn command(program: &str, words: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(words);
-    command
-}
-
-/// A child that ends with this process's run, whatever becomes of it.
-struct Process {
-    child: Child,
-    name: &'static str,
-    /// Where its standard error goes.
-    log: PathBuf,
-}
-
-impl Process {
-    fn start(mut command: Command, name: &'static str) -> Result<Process, String> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let log = std::env::temp_dir().join(format!("million-{name}-{}.log", std::process::id()));
-        let to = fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to);
-        let child =
-            command.spawn().map_err(|error| format!("{program}: {error}; `make million` builds it"))?;
-        Ok(Process { child, name, log })
-    }
-
-    fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn has_ended(&mut self) -> Result<bool, String> {
-        let ended = self.child.try_wait().map_err(|error| format!("{}: {error}", self.name))?;
-        Ok(ended.is_some())
-    }
-
-    /// The last that it said.
-    fn said(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let last: Vec<&str> = text.lines().rev().take(5).collect();
-        last.into_iter().rev().collect::<Vec<_>>().join(" | ")
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        // SAFETY: a call that touches no memory; the child is ours and was not waited for.
-        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-        self.child.wait().map(drop).map_err(|error| format!("{}: {error}", self.name))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-        let _ = fs::remove_file(&self.log);
-    }
-}
 
 impl Run {
     /// CPU of the server while nothing happens but heartbeats: nanoseconds, over so many seconds.
@@ -267,13 +213,10 @@ impl Run {
         (last.at_s > first.at_s).then(|| [(last.cpu_ns - first.cpu_ns) as f64, last.at_s - first.at_s])
     }
 
-    /// Heartbeats that were answered, by either side, a second: those of the whole hold.
+    /// Heartbeats a second in the time that [`Run::rest`] is of.
     pub fn beats_per_s(&self) -> Option<f64> {
-        let count = |path: &str| self.holder.pointer(path).and_then(Value::as_u64);
-        let beats = count("/hold/heartbeats/answered")? + count("/hold/frames/pongs").unwrap_or(0);
-        let end = self.seconds.last()?.at_s;
-        // Connections that came in even steps have been there for half of that time, on average.
-        Some(beats as f64 / (end - self.up_s + self.connect_s / 2.0))
+        let from_s = self.up_s + SETTLE_S;
+        beats_per_s(&self.holder, [from_s, from_s + REST_S])
     }
 
     pub fn json(&self) -> Value {
