@@ -123,3 +123,31 @@ fn datagrams_come_back_from_the_address_they_were_sent_to() {
         }
     });
 }
+
+/// 16 tables of 16 slots each, of which 64 stay free.
+#[test]
+fn a_late_listener_is_served_when_the_tables_of_all_rings_have_filled_up() {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let listen =
+        |late| Listen { transport: Transport::Tcp, address, v6only: false, seat: None, late, refusal: None };
+    let plan = Plan {
+        cores: vec![None],
+        listeners: vec![listen(false), listen(true)],
+        connections_max: 192,
+        ring: "slots=16".parse().unwrap(),
+        ..Plan::default()
+    };
+    serve(plan, |addresses| {
+        let greet = |address: &SocketAddr| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"in").unwrap();
+            let mut back = [0; 2];
+            stream.read_exact(&mut back).unwrap();
+            assert_eq!(&back, b"in");
+            stream
+        };
+        let all: Vec<TcpStream> = (0..192).map(|_| greet(&addresses[0])).collect();
+        let late: Vec<TcpStream> = (0..16).map(|_| greet(&addresses[1])).collect();
+        drop((all, late));
+    });
+}

@@ -97,21 +97,23 @@ impl Accept {
         let Some(listener) = self.listener.as_ref().filter(|_| now_ns >= self.again_ns) else { return };
         let sock = Sock::Plain(listener.as_fd().as_raw_fd());
         let armed = (self.state == State::Armed).then(|| self.tag(MULTI));
-        let room = match self.home {
-            Home::Ring => Room { places: room.places.min(driver.ring.room(armed)), ..room },
-            Home::Process => room,
+        let slots = match self.home {
+            Home::Ring => driver.ring.room(armed),
+            Home::Process => usize::MAX,
         };
+        let is_wide = room.places.min(slots) > room.crowd;
         match self.state {
-            State::Idle if room.places > room.crowd => {
+            State::Idle if is_wide => {
                 self.stop_singles(SINGLES_MAX, driver);
                 self.state = State::Armed;
                 driver.ring.push(Op::AcceptMulti(sock, self.home), self.tag(MULTI));
             }
-            State::Armed if room.places <= room.crowd => self.stop_multi(driver),
+            State::Armed if !is_wide => self.stop_multi(driver),
             State::Idle => {
                 let wanted = room.singles();
                 let mut armed = (self.singles & !self.stopping).count_ones();
-                while armed < wanted && self.singles != u16::MAX {
+                // A slot is kept for each of them: those that wait where the table has filled up would lose what they accept.
+                while armed < wanted && self.singles != u16::MAX && self.has_slot(driver) {
                     let bit = self.singles.trailing_ones();
                     self.singles |= 1 << bit;
                     armed += 1;
@@ -195,6 +197,11 @@ impl Accept {
         }
     }
 
+    /// Whether some table has room for one more connection than it already waits for.
+    fn has_slot<R: Ring>(&self, driver: &Driver<R>) -> bool {
+        self.home == Home::Process || driver.ring.room(None) > 0
+    }
+
     fn stop_multi<R: Ring>(&mut self, driver: &mut Driver<R>) {
         self.state = State::Stopping;
         driver.ring.push(Op::CancelKept(self.tag(MULTI)), super::driver::tag(For::Forgotten, super::NOBODY));
@@ -208,6 +215,12 @@ impl Accept {
 /// Kinds of accept, where other tags have the generation: the multishot, and from 1 on the single ones.
 const MULTI: u32 = 0;
 const SINGLE: u32 = 1;
+
+/// Whether this is the tag of a single accept.
+#[inline]
+pub(super) fn is_single(tag: Tag) -> bool {
+    tag.op() == For::Accept as u8 && tag.generation() != MULTI
+}
 
 /// Whether an error of accept is a lack of something that may come back.
 pub(super) fn is_shortage(errno: i32) -> bool {

@@ -12,6 +12,7 @@
 //! Which ring has work is seen in memory, and only those are entered: a turn costs as many enters as rings have work, and
 //! one more if the seat sleeps. What was tried, and what it costs: docs/decisions/0014-rings.md.
 
+use super::accept::is_single;
 use super::driver::For;
 use super::ring::{Ring, TASK_WORK_MAX};
 use linux::ring::{self, Completion, Counts, Op, RingError, Setup, Sock, Tag};
@@ -38,7 +39,7 @@ pub(super) struct Rings {
     failed: Option<RingError>,
     /// Whose completion came last.
     last: Option<usize>,
-    /// Sockets that each ring is making: they will have slots that are still counted as free.
+    /// Sockets that each ring is making, or waits for by single accepts: they will have slots that are still counted as free.
     making: Vec<usize>,
     /// Into which ring each accept brings its connections: 0 is the seat's own.
     accepts: Vec<(Tag, usize)>,
@@ -146,10 +147,10 @@ impl Rings {
         }
     }
 
-    /// A socket was made, or could not be: its slot, if it has one, is counted from now on.
+    /// A socket was made or accepted, or could not be: its slot, if it has one, is counted from now on.
     #[inline]
     fn note_made(&mut self, ring: usize, completion: &Completion) {
-        if completion.tag.op() == For::Socket as u8
+        if (completion.tag.op() == For::Socket as u8 || is_single(completion.tag))
             && let Some(making) = self.making.get_mut(ring)
         {
             *making -= 1;
@@ -240,6 +241,8 @@ impl Ring for Rings {
                 let ring = self.roomiest();
                 self.accepts.retain(|(accept, _)| *accept != tag);
                 self.accepts.push((tag, ring));
+                // It may wait for long, and has to find a slot then.
+                self.making[ring] += usize::from(is_single(tag));
                 ring
             }
             Op::Socket(_) => {
@@ -366,5 +369,69 @@ impl Ring for Rings {
     fn can_send_zero_copy(&self, gather: &Gather) -> bool {
         // Of several rings each would have to know the memory of all.
         self.beside.is_empty() && self.primary.can_send_zero_copy(gather)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linux::net::{ListenOptions, Listener};
+    use linux::pool::Plan;
+    use linux::ring::Home;
+    use linux::wake::Inbox;
+    use std::net::TcpStream;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    /// Three rings of four slots each.
+    fn rings() -> Rings {
+        let pool = || Pool::new(Plan { count: 2, bytes: 1024, huge_pages: false }).expect("it can be mapped");
+        let setup = Setup {
+            submissions: 64,
+            completions: 64,
+            descriptors: 4,
+            fixed_bytes: 0,
+            spin: true,
+            alone: false,
+            ..Setup::default()
+        };
+        let primary = ring::Ring::new(&setup, pool()).expect("this kernel gives rings");
+        let mut rings = Rings::many(primary, pool(), &setup);
+        let event = Inbox::register().expect("an inbox is free").parker().event();
+        (0..2).for_each(|_| rings.add(&setup, event).expect("and more of them"));
+        rings
+    }
+
+    fn next(rings: &mut Rings) -> Completion {
+        loop {
+            if let Some(completion) = rings.next() {
+                return completion;
+            }
+            rings.wait(0, None).expect("rings can be waited on");
+        }
+    }
+
+    #[test]
+    fn a_slot_is_kept_for_each_accept_that_waits_until_it_has_ended() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::default()).unwrap();
+        let sock = Sock::Plain(listener.as_fd().as_raw_fd());
+        let single = |bit| Tag::new(For::Accept as u8, 0, bit);
+        let mut rings = rings();
+        (1..=10).for_each(|bit| rings.push(Op::Accept(sock, Home::Ring), single(bit)));
+        assert_eq!(rings.room(None), 1, "two of twelve are left, on two rings");
+        // One that waits on the fullest ring gives up its slot.
+        let (cancelled, _) = rings.accepts[0];
+        rings.push(Op::CancelKept(cancelled), Tag::new(For::Forgotten as u8, 0, 0));
+        let ended: Vec<Completion> = (0..2).map(|_| next(&mut rings)).collect();
+        assert!(ended.iter().any(|completion| completion.tag == cancelled && completion.result < 0));
+        rings.push(Op::Accept(sock, Home::Ring), cancelled);
+        let clients: Vec<_> = (0..10).map(|_| TcpStream::connect(listener.address()).unwrap()).collect();
+        for _ in &clients {
+            let slot = next(&mut rings).result;
+            assert!((0..12).contains(&slot), "a connection was lost: {slot}");
+            rings.push(Op::Close(Sock::Direct(slot as u32)), Tag::new(For::Forgotten as u8, 0, 0));
+        }
+        rings.wait(0, None).unwrap();
+        while rings.next().is_some() {}
+        assert_eq!((rings.room(None), rings.counts().in_flight), (4, 0));
     }
 }
