@@ -230,16 +230,24 @@ impl<R: Ring> Driver<R> {
         unparked
     }
 
-    /// Fetches what has come to a leg.
+    /// Fetches what has come to a leg. Where others wait for a buffer, it waits behind them.
     pub(super) fn fetch(&mut self, leg: Key) {
-        let Some(link) = self.link(leg) else { return };
-        if !link.wanted || link.closing.is_some() || link.is(Fact::Ended) || link.is(Fact::Fetches) {
-            return;
+        let Some(sock) = self.fetches_from(leg) else { return };
+        let waits = !self.hungry.is_empty() && self.ring.only_polls(sock);
+        match waits || !self.ring.can_fetch(sock) {
+            true => self.hunger(leg),
+            false => self.fetch_now(leg, sock),
         }
-        let sock = link.sock;
-        if !self.ring.can_fetch(sock) {
-            return self.hunger(leg);
-        }
+    }
+
+    /// The socket of a leg from which something is to be fetched.
+    fn fetches_from(&mut self, leg: Key) -> Option<Sock> {
+        let link = self.link(leg)?;
+        let none = !link.wanted || link.closing.is_some() || link.is(Fact::Ended) || link.is(Fact::Fetches);
+        (!none).then_some(link.sock)
+    }
+
+    fn fetch_now(&mut self, leg: Key, sock: Sock) {
         let Some(link) = self.link(leg) else { return };
         link.set(Fact::Fetches, true);
         if std::mem::take(&mut link.starved) {
@@ -271,8 +279,10 @@ impl<R: Ring> Driver<R> {
                 }
             }
             self.hungry.pop_front();
-            if self.link(leg).is_some_and(|link| link.set(Fact::Hungry, false)) {
-                self.fetch(leg);
+            if self.link(leg).is_some_and(|link| link.set(Fact::Hungry, false))
+                && let Some(sock) = self.fetches_from(leg)
+            {
+                self.fetch_now(leg, sock);
             }
         }
     }

@@ -129,6 +129,27 @@ fn a_fetch_that_finds_no_buffer_is_made_again_when_one_came_back() {
 }
 
 #[test]
+fn who_waits_for_a_buffer_is_not_overtaken_by_who_comes_when_one_is_free_again() {
+    let luck = Luck { only_polls: true, ..Luck::default() };
+    let mut rig = Rig::new(Echo, Setting { luck, buffers: 2, ..Setting::default() });
+    let [first, second] = [(); 2].map(|_| rig.client(WINDOW));
+    let pool = rig.ring().pool.clone();
+    let [one, other] = [pool.fill(b"1"), pool.fill(b"2")];
+    rig.say(first, b"first");
+    assert_eq!(rig.meter().enobufs, 1);
+    // The engine sees at one time that there is a buffer and that the other has come.
+    rig.socket(second).say(b"second");
+    rig.ring().step();
+    drop(one);
+    while rig.heard(second).is_empty() {
+        rig.turn();
+        assert!(rig.heard(first) == b"first" || rig.heard(second).is_empty(), "it was overtaken");
+    }
+    drop(other);
+    rig.drain();
+}
+
+#[test]
 fn where_there_are_only_polls_nothing_is_ever_received_by_an_armed_receive() {
     let mut rig = echo(Luck { only_polls: true, ..Luck::default() });
     let client = rig.client(WINDOW);
