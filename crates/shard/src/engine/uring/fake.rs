@@ -50,6 +50,8 @@ pub(super) struct Fake {
     counts: Counts,
     /// Connections that wait to be accepted.
     backlog: VecDeque<Id>,
+    /// What accepts end with before they take one, each one of them.
+    accept_errors: VecDeque<i32>,
     /// Datagrams that wait to be received, and those that were sent.
     datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
     datagrams_sent: Vec<(Vec<u8>, SocketAddr)>,
@@ -138,6 +140,7 @@ impl Fake {
             filled: 0,
             counts: Counts::default(),
             backlog: VecDeque::new(),
+            accept_errors: VecDeque::new(),
             datagrams: VecDeque::new(),
             datagrams_sent: Vec::new(),
             datagram_errors: VecDeque::new(),

@@ -3,6 +3,7 @@
 use super::rig::{Rig, Setting, WINDOW, echo};
 use super::services::Echo;
 use super::{Luck, What};
+use linux::errno;
 
 #[test]
 fn an_accept_that_lost_its_more_flag_with_a_good_result_is_armed_again() {
@@ -29,6 +30,44 @@ fn an_accept_without_a_descriptor_rests_and_is_armed_again() {
     rig.turns(1);
     rig.say(client, b"let in");
     assert_eq!((rig.heard(client), rig.ring().tally.accepts), (b"let in".to_vec(), 2));
+    rig.drain();
+}
+
+#[test]
+fn whatever_accepts_are_short_of_is_counted_each_time_and_they_recover_by_themselves() {
+    for shortage in [errno::EMFILE, errno::ENFILE, errno::ENOBUFS, errno::ENOMEM] {
+        // By a multishot, and near the bound by single accepts.
+        for (crowd, armed) in [(0, 1), (50, 4)] {
+            let mut rig = Rig::new(Echo, Setting { connections_max: 4, crowd, ..Setting::default() });
+            rig.ring().accept_errors = vec![shortage; 3 * armed as usize].into();
+            let client = rig.ring().arrive(WINDOW);
+            rig.turns(2);
+            for rest in 1..=3 {
+                rig.turns(10);
+                let counts = (rig.ring().tally.accepts, rig.meter().accept_errors);
+                assert_eq!(counts, (rest * armed, u64::from(rest * armed)), "{shortage}: it rests");
+                let deadline = rig.uring.deadline_ns().expect("the wait ends when the rest does");
+                rig.turn_after(deadline - rig.now_ns);
+                rig.turns(1);
+            }
+            rig.say(client, b"let in");
+            assert_eq!((rig.heard(client), rig.meter().accepted), (b"let in".to_vec(), 1), "{shortage}");
+            rig.drain();
+        }
+    }
+}
+
+#[test]
+fn who_has_gone_before_the_accept_is_no_shortage() {
+    let mut rig = echo(Luck::default());
+    rig.ring().accept_errors = [errno::ECONNABORTED].into();
+    let client = rig.client(WINDOW);
+    rig.say(client, b"let in");
+    assert_eq!(
+        (rig.heard(client), rig.meter().accept_errors),
+        (b"let in".to_vec(), 0),
+        "nobody waits for a rest"
+    );
     rig.drain();
 }
 

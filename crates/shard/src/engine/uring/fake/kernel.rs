@@ -164,6 +164,10 @@ impl Fake {
         if self.backlog.is_empty() {
             return false;
         }
+        if let Some(errno) = self.accept_errors.pop_front() {
+            self.complete(tag, -errno, false, Brings::Nothing, None);
+            return true;
+        }
         if self.unlucky(self.luck.no_descriptor) {
             self.complete(tag, -EMFILE, false, Brings::Nothing, None);
             return true;
