@@ -19,7 +19,7 @@ GO_PATH ?= /usr/share/gocode
 OWN_TARGET = env -u CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: million conformance knobs help run load demo test check sim fuzz bench bench-peers peers docs install clean
+.PHONY: million storm conformance knobs help run load demo test check sim fuzz bench bench-peers peers docs install clean
 
 help: ## list the verbs
 	@echo 'usage: make VERB [NAME=value]'
@@ -59,6 +59,11 @@ million: ## a million connections with heartbeats in a network namespace; as roo
 	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill -p ringmill-load
 	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR) --bin rings --bin million
 	bench/floor/target/release/million --connections $(N) --heartbeat $(HEARTBEAT) --hold $(HOLD) $(ARGS)
+
+storm: ## connects at a third of the raw accept rate beside traffic that is there already; as root   (ARGS='--rounds 3 --rate 20000')
+	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill -p ringmill-load
+	$(OWN_TARGET) $(CARGO) build --release --locked $(FLOOR) --bin storm
+	bench/floor/target/release/storm $(ARGS)
 
 bench-peers: peers ## beside the servers that people use instead: tables, a page in bench/results   (ARGS='--quick --only http')
 	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill -p ringmill-load
