@@ -108,7 +108,7 @@ impl Report {
         if self.shards.len() > 1 {
             rows.push(row("all".into(), None, &self.totals.0));
         }
-        let mut text = table::columns(&rows);
+        let mut text = table::columns(&rows) + &self.balance();
         if let (Some(in_flight), Some(lent)) = (self.in_flight_at_exit, self.buffers_lent_at_exit) {
             let Report { drained, aborted, .. } = self;
             text += &format!(
@@ -116,6 +116,26 @@ impl Report {
             );
         }
         text
+    }
+
+    /// How evenly connections came to the shards: a line where there are several, and connections.
+    fn balance(&self) -> String {
+        let accepted = |shard: &&Shard| shard.counts.0.accepted;
+        let ends = (self.shards.iter().min_by_key(accepted), self.shards.iter().max_by_key(accepted));
+        let ((Some(least), Some(most)), true) = (ends, self.shards.len() > 1 && self.totals.0.accepted > 0)
+        else {
+            return String::new();
+        };
+        let share = |shard: &Shard| {
+            let percent = 100.0 * shard.counts.0.accepted as f64 / self.totals.0.accepted as f64;
+            format!("{percent:.1} % (shard {})", shard.shard)
+        };
+        let even = 100.0 / self.shards.len() as f64;
+        format!(
+            "accepted by a shard: least {}, most {}; an even share is {even:.1} %\n",
+            share(least),
+            share(most)
+        )
     }
 
     /// Replaces the file at `path`. Errors: as of `file::replace`.
@@ -165,6 +185,24 @@ mod tests {
         assert_eq!(lines[0], "shard  core  accepted  requests  in       out  enters/request");
         assert_eq!(lines[3], "all    -     0         1,010     4.0 KiB  0 B  0.00");
         assert_eq!(lines[4], "drained 4, aborted 2; left in flight 0, buffers lent 6");
+    }
+
+    #[test]
+    fn how_evenly_connections_came_to_the_shards_is_told_where_there_are_several_and_some_came() {
+        for (accepted, told) in [
+            (&[3, 6, 1][..], "least 10.0 % (shard 2), most 60.0 % (shard 1); an even share is 33.3 %"),
+            (&[5, 5], "least 50.0 % (shard 0), most 50.0 % (shard 1); an even share is 50.0 %"),
+            (&[0, 0], ""),
+            (&[7], ""),
+        ] {
+            let seats = accepted.iter().map(|&accepted| {
+                let counts = Snapshot { accepted, ..Snapshot::default() };
+                SeatReport { core: None, counts, in_flight_at_exit: 0, buffers_lent_at_exit: 0 }
+            });
+            let text = Report::last(&plan::Report { seats: seats.collect() }).text();
+            let line = text.lines().find_map(|line| line.strip_prefix("accepted by a shard: "));
+            assert_eq!(line.unwrap_or_default(), told);
+        }
     }
 
     #[test]
