@@ -47,8 +47,9 @@ check: ## formatting and lints, warnings are errors
 sim: ## replay one simulated run and print its events   (SCENARIO=http SEED=1)
 	@$(CARGO) run --quiet --locked -p ringmill-service --example sim -- $(SCENARIO) $(SEED)
 
-fuzz: ## read mutated requests for a long time   (SEED=1 FUZZ_MS=600000)
+fuzz: ## read mutated requests, then made-up frames, for a long time each   (SEED=1 FUZZ_MS=600000)
 	RINGMILL_FUZZ_SEED=$(SEED) RINGMILL_FUZZ_MS=$(FUZZ_MS) $(CARGO) test --locked --release -p ringmill-proto --test fuzz
+	RINGMILL_FUZZ_SEED=$(SEED) RINGMILL_FUZZ_MS=$(FUZZ_MS) $(CARGO) test --locked --release -p ringmill-proto --test frame fuzz::
 
 bench: ## against the hand-written loops, interleaved rounds   (ARGS='--quick'; see docs and bench/results)
 	$(OWN_TARGET) $(CARGO) build --release --locked -p ringmill

@@ -3,6 +3,7 @@
 mod fuzz;
 mod golden;
 mod matrix;
+mod oracle;
 #[path = "../support/random.rs"]
 mod random;
 mod reader;
