@@ -1,10 +1,17 @@
 //! The framed protocol as a stranger speaks it: the client in `docs/examples`, in Python, against the real server.
 
 use std::io::ErrorKind;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{Server, ringmill};
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/frame_client.py");
+
+#[test]
+fn the_client_in_python_is_as_short_as_it_is_said_to_be() {
+    let lines = std::fs::read_to_string(EXAMPLE).expect("the example is there").lines().count();
+    assert!(lines <= 60, "{lines} lines");
+}
 
 #[test]
 fn the_client_in_python_is_greeted_echoed_and_let_go() {
@@ -22,10 +29,9 @@ fn the_client_in_python_is_greeted_echoed_and_let_go() {
 /// What the example prints; `None`, said aloud, where there is no Python.
 #[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn python(server: &Server, words: &[&str]) -> Option<String> {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/frame_client.py");
     let address = server.address("frame");
     let mut command = Command::new("python3");
-    command.arg(example).arg(address.ip().to_string()).arg(address.port().to_string()).args(words);
+    command.arg(EXAMPLE).arg(address.ip().to_string()).arg(address.port().to_string()).args(words);
     let output = match command.stderr(Stdio::inherit()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
