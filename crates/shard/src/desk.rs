@@ -552,7 +552,7 @@ mod tests {
         let mut spare = Spare::default();
         let mut out = Box::new(Out::new(usize::MAX));
         for _ in 0..=CHUNKS_MAX {
-            assert!(out.fixed(b"x"));
+            assert!(out.fixed(&[b'x'; 300]));
         }
         out.discard();
         spare.keep_out(out, 1);

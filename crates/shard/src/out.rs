@@ -1,6 +1,7 @@
 //! What a leg is still to send: a bounded queue of chunks, in order.
 //!
-//! Small writes are gathered into one buffer of ours, large ones stand as they came: a received buffer, shared bytes.
+//! Small writes are gathered into one buffer of ours, large ones stand as they came: a received buffer, shared bytes. So are small
+//! chunks, behind small writes or many pieces: a peer that sends byte by byte and reads nothing is not to cost an entry for each.
 //! It never submits; the seat takes a [`Gather`] out of it when no send of the leg is in flight. At its bound it takes
 //! nothing, remembers that, and the seat says `Drained` once when half of it is free again.
 
@@ -45,8 +46,9 @@ impl Out {
         fits
     }
 
-    /// Adds a chunk without a copy. Gives it back when it does not fit; `Drained` will come, unless there is nothing to
-    /// drain: a chunk larger than the whole bound never fits, and goes in parts of at most [`Out::room`].
+    /// Adds a chunk without a copy, unless that is so small that the copy is cheaper. Gives it back when it does not fit; `Drained`
+    /// will come, unless there is nothing to drain: a chunk larger than the whole bound never fits, and goes in parts of at most
+    /// [`Out::room`].
     pub fn push(&mut self, chunk: Chunk) -> Result<(), Chunk> {
         if self.shut || self.room() < chunk.len() {
             self.full = !self.shut;
@@ -55,8 +57,13 @@ impl Out {
         if chunk.is_empty() {
             return Ok(());
         }
-        self.seal();
         self.queued += chunk.len();
+        let behind = !self.tail.is_empty() || self.queue.len() >= Gather::CHUNKS_MAX;
+        if behind && chunk.len() <= SMALL_BYTES {
+            self.tail.extend_from_slice(&chunk);
+            return Ok(());
+        }
+        self.seal();
         self.queue.push_back(chunk);
         Ok(())
     }
@@ -226,6 +233,9 @@ impl Out {
     }
 }
 
+/// A chunk as a piece of its own costs an entry here and one of the send's vector; copying so many bytes costs less.
+const SMALL_BYTES: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +271,47 @@ mod tests {
                 assert!(out.reserve(n) && !out.waits());
             }
         }
+    }
+
+    /// What each byte of a full output takes of memory, in a row of chunks of these sizes.
+    fn cost(sizes: &[usize]) -> f64 {
+        let mut out = Out::new(256 << 10);
+        let mut sizes = sizes.iter().cycle();
+        while out.push(shared(*sizes.next().expect("it goes on"))).is_ok() {}
+        out.unlease();
+        let copies = out.queue.iter().filter(|chunk| matches!(chunk, Chunk::Copied(_))).count();
+        let entries = out.queue.capacity() * size_of::<Chunk>() + copies * 2 * size_of::<usize>();
+        (entries + out.tail.capacity() + out.max) as f64 / out.len() as f64
+    }
+
+    #[test]
+    fn whatever_the_sizes_of_its_chunks_are_an_output_costs_little_more_than_its_bytes() {
+        for sizes in [&[1][..], &[2, 1], &[256], &[257], &[1, 257], &[256, 257], &[4096], &[1, 4096]] {
+            let cost = cost(sizes);
+            assert!(cost < 2.5, "{cost} bytes a byte of chunks of {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn small_chunks_stay_in_their_order_among_large_ones_and_copies() {
+        let mut out = Out::new(1 << 20);
+        let mut expected = Vec::new();
+        for at in 0..400_usize {
+            let bytes: Vec<u8> = (0..[1, 300, 3, 256][at % 4]).map(|n| (at + n) as u8).collect();
+            expected.extend(&bytes);
+            match at % 7 {
+                0 => assert!(out.copy(&bytes)),
+                _ => assert!(out.push(Chunk::Shared(Bytes::from(bytes))).is_ok()),
+            }
+        }
+        let mut sent = Vec::new();
+        while !out.is_empty() {
+            let mut gather = Gather::new();
+            out.gather(&mut gather, usize::MAX, Vec::new);
+            gather.chunks().iter().for_each(|chunk| sent.extend_from_slice(chunk));
+            out.sent(gather.bytes());
+        }
+        assert_eq!(sent, expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Bytes the service does not take are kept in order and offered again when something changed. Buffers are a shared
 //! resource: what is kept for long is copied out of them, so that no peer can hold them.
 
-use super::{LEASES_MAX, Pipe, Port, Ready, Seat, bytes_in};
+use super::{LEASES_MAX, PIECES_MAX, Pipe, Port, Ready, Seat, bytes_in};
 use crate::conn::{Flag, Phase};
 use crate::input::{Input, Packet};
 use crate::service::{Event, Leg, LegError, Service, Token};
@@ -173,6 +173,12 @@ impl<S: Service> Seat<S> {
     fn keep<P: Port>(&mut self, leg: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
         let mut kept = self.desk.spare.input();
         std::mem::swap(&mut *kept, pieces);
+        if kept.len() > PIECES_MAX {
+            // What comes byte by byte would take an entry and an allocation for each.
+            let mut copied = 0;
+            Input::new(&mut kept, &mut copied).contiguous(usize::MAX);
+            self.desk.meter().bytes_copied.add(copied);
+        }
         let pressed = self.is_pressed();
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         debug_assert!(conn.input.is_none());

@@ -158,6 +158,19 @@ fn unread_input_of_whatever_leg_is_on_the_account_until_it_is_read() {
 }
 
 #[test]
+fn unread_input_that_came_byte_by_byte_is_kept_in_few_pieces() {
+    let mut rig = Rig::new();
+    let leg = rig.client();
+    rig.receives(leg, OUT_MAX);
+    for bytes in 1..=1000 {
+        rig.receives(leg, 1);
+        let conn = rig.seat.desk.conns.get(leg).expect("it is there");
+        let kept = conn.input.as_ref().expect("it is not read");
+        assert!(kept.len() <= PIECES_MAX && bytes_in(kept) == bytes, "{} pieces", kept.len());
+    }
+}
+
+#[test]
 fn over_its_budget_a_seat_receives_little_and_every_leg_has_a_narrow_output_until_enough_has_left() {
     let mut rig = Rig::new();
     rig.seat.desk.held_max = 40 << 10;
