@@ -4,17 +4,17 @@
 mod scenarios;
 
 use bytes::Bytes;
-use proto::frame::{Flags, Hello, Kind, Refusal, write, write_error};
+use proto::frame::{Flags, Header, Hello, Kind, Offer, Refusal, Rules, whole, write, write_error};
 use scenarios::fleet::Fleet;
 use service::frame;
 use service::frame::client::{Backoff, Client, Config, Fate, Refused, Told, Why};
-use shard::engine::sim::{Faults, Run, Script, Sim, plan};
+use shard::engine::sim::{Faults, Line, Peer, Run, Script, Sim, plan};
 use shard::plan::Plan;
 use shard::random::Random;
-use shard::{End, Event, Io, LegError, Next, Origin, Service, Token};
+use shard::{End, Event, Io, LegError, Next, Origin, Service, Tick, Token};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,9 +61,13 @@ struct Log {
 #[derive(Clone, Debug)]
 struct Request {
     sent: Vec<u8>,
+    due: Tick,
     back: Vec<u8>,
     end: Option<Result<(), Fate>>,
 }
+
+/// How much later than its deadline the end of a request may be told: the seat may sleep for 2 ms, and 2 more by a fault.
+const SLACK_MS: u64 = 5;
 
 /// The server, and one client that asks now and then.
 struct Asking {
@@ -86,7 +90,8 @@ impl Asking {
         self.next = None;
         if self.asks == 0 {
             let log = self.log.clone();
-            return self.client.leave(io, &mut |told| log.borrow_mut().note(told));
+            let now = io.now();
+            return self.client.leave(io, &mut |told| log.borrow_mut().note(told, now));
         }
         self.asks -= 1;
         let bytes = [0, 1, 10, 3_000, 40_000][self.random.below(5) as usize];
@@ -94,10 +99,9 @@ impl Asking {
         let deadline = Duration::from_millis([5, 200, 8_000][self.random.below(3) as usize]);
         match self.client.ask(Kind::Data, Bytes::from(sent.clone()), deadline, io) {
             Ok(ticket) => {
-                self.log
-                    .borrow_mut()
-                    .requests
-                    .insert(ticket.0, Request { sent, back: Vec::new(), end: None });
+                let due = Tick(io.now().0 + deadline.as_millis() as u64);
+                let request = Request { sent, due, back: Vec::new(), end: None };
+                self.log.borrow_mut().requests.insert(ticket.0, request);
             }
             Err(why) => self.log.borrow_mut().refused.push(why),
         }
@@ -106,7 +110,7 @@ impl Asking {
 }
 
 impl Log {
-    fn note(&mut self, told: Told<'_>) {
+    fn note(&mut self, told: Told<'_>, now: Tick) {
         let (ticket, end) = match told {
             Told::Up(_) => return self.ups += 1,
             Told::Down(why, wait) => return self.downs.push((why, wait)),
@@ -124,6 +128,9 @@ impl Log {
             Told::Failed(ticket, fate) => (ticket, Err(fate)),
         };
         let request = self.requests.get_mut(&ticket.0).expect("it was asked");
+        if now.0 > request.due.0 + SLACK_MS {
+            self.wrong.push(format!("{ticket:?} ended {end:?} {} ms late", now.0 - request.due.0));
+        }
         if let Some(before) = request.end.replace(end) {
             self.wrong.push(format!("{ticket:?} ended twice: {before:?}, {end:?}"));
         }
@@ -159,8 +166,8 @@ impl Service for Asking {
         match session {
             Session::Served(frame) => return frame.on(|_| &CONFIG, event, io),
             Session::Root if self.client.concerns(&event) => {
-                let log = self.log.clone();
-                self.client.on(event, io, &mut |told| log.borrow_mut().note(told));
+                let (log, now) = (self.log.clone(), io.now());
+                self.client.on(event, io, &mut |told| log.borrow_mut().note(told, now));
             }
             Session::Root => match event {
                 Event::Timer(timer) if Some(timer) == self.next => self.ask(io),
@@ -175,7 +182,7 @@ impl Service for Asking {
 }
 
 const CONFIG: frame::Config = frame::Config {
-    offer: frame::Offer { heartbeat_ms: 500, misses: 3, payload_bytes_max: 1 << 20 },
+    offer: Offer { heartbeat_ms: 500, misses: 3, payload_bytes_max: 1 << 20 },
     hello: Duration::from_secs(10),
 };
 
@@ -203,6 +210,22 @@ fn run_in(world: Sim, seed: u64, served: bool, change: impl Fn(&mut Config)) -> 
         log: made.clone(),
     });
     (run, log.take())
+}
+
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 7016);
+
+/// The client asks a server of the test's own.
+fn run_to<P: Peer + 'static>(world: Sim, seed: u64, server: impl FnMut() -> P + 'static) -> (Run, Log) {
+    run_in(world.upstream(ELSEWHERE, server), seed, false, |config| config.to = ELSEWHERE)
+}
+
+/// The HELLO of a server that wants a heartbeat each second and takes so long payloads.
+fn greeting(payload_bytes_max: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let offer = Offer { payload_bytes_max, ..Offer::default() };
+    let agreed = Hello { heartbeat_ms: 1_000, ..Hello::new() }.agree(&offer).expect("good");
+    write(&mut bytes, Kind::Hello, Flags::NONE, 0, &Hello::answer(&agreed));
+    bytes
 }
 
 #[test]
@@ -235,15 +258,8 @@ fn whatever_the_network_does_each_request_ends_once_and_its_answer_is_its_own() 
 
 #[test]
 fn a_server_that_is_silent_strange_or_gone_is_left_for_a_while_with_the_reason() {
-    let elsewhere = SocketAddr::from(([192, 0, 2, 7], 7016));
     let long = Duration::from_secs(100);
-    let greeting = || {
-        let mut bytes = Vec::new();
-        let agreed =
-            Hello { heartbeat_ms: 1_000, ..Hello::new() }.agree(&frame::Offer::default()).expect("good");
-        write(&mut bytes, Kind::Hello, Flags::NONE, 0, &Hello::answer(&agreed));
-        bytes
-    };
+    let greeting = || greeting(1 << 20);
     let refusal = || {
         let mut bytes = Vec::new();
         write_error(&mut bytes, 0, Refusal::Busy);
@@ -253,8 +269,7 @@ fn a_server_that_is_silent_strange_or_gone_is_left_for_a_while_with_the_reason()
         // It is as it is once; whoever comes again is reset.
         let mut script = Some(script);
         let upstream = move || script.take().unwrap_or_else(|| Script::new().reset());
-        let world = Sim::new(1).upstream(elsewhere, upstream);
-        let (_, log) = run_in(world, 1, false, |config| config.to = elsewhere);
+        let (_, log) = run_to(Sim::new(1), 1, upstream);
         let (why, wait) = log.downs[0];
         assert_eq!((why, log.ups), (expected, ups));
         assert!(wait.is_some_and(|wait| wait >= Duration::from_millis(500)), "{wait:?}");
@@ -284,4 +299,117 @@ fn while_the_server_is_away_requests_wait_within_a_bound_and_end_by_their_deadli
         waits.len() > 2 && waits.iter().all(|wait| (500..=30_000).contains(&wait.as_millis())),
         "{waits:?}"
     );
+}
+
+/// A server that lives, in its own way.
+struct Server {
+    way: Way,
+    got: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// It answers PING, no request, and does not close when it is asked to.
+    Mute,
+    /// It begins to answer a request, and never comes to an end.
+    Trickles,
+    /// It says nothing, and reads a little now and then.
+    Sips,
+}
+
+const PAUSE: Duration = Duration::from_millis(2_500);
+
+impl Server {
+    fn new(way: Way) -> Server {
+        Server { way, got: Vec::new() }
+    }
+
+    fn hear(&mut self, header: &Header, line: &mut Line<'_>) {
+        match (header.kind, self.way) {
+            (Kind::Hello, _) => {
+                line.send(greeting(1 << 20));
+                line.wait(PAUSE);
+            }
+            (Kind::Ping, Way::Mute) => line.send(Header::new(Kind::Pong, 0, header.seq).to_bytes()),
+            (Kind::Data, Way::Trickles) if header.length == 40_000 => {
+                line.send(Header::new(Kind::Data, header.length, header.seq).to_bytes());
+                line.send([0]);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Peer for Server {
+    fn on_connect(&mut self, _: &mut Line<'_>) {}
+
+    fn on_bytes(&mut self, bytes: &[u8], line: &mut Line<'_>) {
+        self.got.extend(bytes);
+        while let Ok(Some((header, _))) = whole(&self.got, &Rules::STREAM) {
+            self.got.drain(..header.frame_bytes());
+            self.hear(&header, line);
+        }
+        if self.way == Way::Sips {
+            line.read(false);
+        }
+    }
+
+    fn on_timer(&mut self, line: &mut Line<'_>) {
+        match self.way {
+            Way::Mute => return,
+            Way::Trickles => line.send([0]),
+            Way::Sips => line.read(true),
+        }
+        line.wait(PAUSE);
+    }
+
+    fn on_eof(&mut self, line: &mut Line<'_>) {
+        if self.way != Way::Mute {
+            line.finish();
+        }
+    }
+}
+
+#[test]
+fn a_request_ends_by_its_deadline_though_its_answer_has_begun_to_come() {
+    let mut begun = 0;
+    for seed in 1..20 {
+        let (run, log) = run_to(Sim::new(seed), seed, || Server::new(Way::Trickles));
+        run.check();
+        assert!(log.wrong.is_empty(), "seed {seed}: {:?}", log.wrong);
+        begun += log.requests.values().filter(|request| !request.back.is_empty()).count();
+    }
+    assert!(begun > 5, "{begun} answers began to come");
+}
+
+#[test]
+fn a_client_that_ends_waits_for_no_answer_that_is_late_and_not_long_for_a_server_that_does_not_close() {
+    for seed in 1..20 {
+        let (run, log) = run_to(Sim::new(seed), seed, || Server::new(Way::Mute));
+        run.check();
+        assert_eq!((log.ups, &log.downs[..]), (1, &[(Why::Left, None)][..]), "seed {seed}");
+        assert!(log.wrong.is_empty(), "seed {seed}: {:?}", log.wrong);
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_lives_as_long_as_it_reads() {
+    for seed in 1..20 {
+        let world = Sim::new(seed).faults(Faults::NONE.with("small_window", 1.0));
+        let (run, log) = run_to(world, seed, || Server::new(Way::Sips));
+        run.check();
+        // Its patience is 3 s.
+        assert!(log.ups == 1 && log.downs.len() <= 1, "seed {seed}: {:?}", log.downs);
+    }
+}
+
+#[test]
+fn requests_that_waited_and_are_longer_than_the_server_takes_fail_and_harm_no_other() {
+    let server = || Script::new().wait(PAUSE).send(greeting(100)).wait(60 * PAUSE);
+    let (_, log) = run_to(Sim::new(1), 1, server);
+    assert!(log.wrong.is_empty() && log.ups >= 1, "{:?}", log.wrong);
+    // In the end those fail too that never found a server, but by then none is asked that is so long.
+    let unsent = log.requests.values().filter(|request| request.end == Some(Err(Fate::Unsent)));
+    assert!(unsent.filter(|request| request.sent.len() > 100).count() > 0);
+    assert!(log.refused.contains(&Refused::TooLong), "it knows by now");
 }

@@ -3,10 +3,13 @@
 #[path = "scenarios/mod.rs"]
 mod scenarios;
 
-use proto::frame::{Agreed, Flags, Goaway, Header, Hello, Kind, Refusal, sum, write, write_error};
+use proto::frame::{
+    Agreed, Flags, Goaway, Header, Hello, Kind, Refusal, Rules, sum, whole, write, write_error,
+};
 use service::any::{Any, Config, Kind as Served};
 use service::frame;
-use shard::engine::sim::{Faults, Run, Script, Seeds, Sim, plan};
+use shard::LegError;
+use shard::engine::sim::{Faults, Line, Peer, Run, Script, Seeds, Sim, plan};
 use shard::meter::Snapshot;
 use shard::plan::Plan;
 use std::time::Duration;
@@ -37,11 +40,11 @@ fn bytes_that_wait_for_a_buffer_for_longer_than_a_patience_are_no_silence() {
     }
 }
 
-fn serve(clients: impl IntoIterator<Item = Script>) -> Run {
+fn serve<P: Peer + 'static>(clients: impl IntoIterator<Item = P>) -> Run {
     serve_in(Sim::new(1), clients)
 }
 
-fn serve_in(world: Sim, clients: impl IntoIterator<Item = Script>) -> Run {
+fn serve_in<P: Peer + 'static>(world: Sim, clients: impl IntoIterator<Item = P>) -> Run {
     let world = clients.into_iter().fold(world, Sim::client);
     world.run(|_| Any::new(Config::new(vec![Served::Frame(frame::Config::default())])))
 }
@@ -161,6 +164,24 @@ fn a_hello_that_does_not_come_whole_in_its_time_is_refused_however_busily_it_com
 }
 
 #[test]
+fn a_hello_that_never_ends_has_its_time_though_the_server_is_short_of_buffers_all_the_while() {
+    let mut whole = control(Kind::Hello, 0, &Hello::new());
+    // A field that nobody knows makes it as long as it may be.
+    whole[10..12].copy_from_slice(&1024_u16.to_be_bytes());
+    let drip = whole
+        .iter()
+        .chain([&0; 900])
+        .fold(Script::new(), |script, byte| script.send([*byte]).wait(Duration::from_millis(90)));
+    for seed in 1..5 {
+        // A byte waits some milliseconds for a buffer: no look is fair.
+        let world = Sim::new(seed).faults(Faults::NONE.with("starve_buffers", 0.999));
+        let run = serve_in(world, [drip.clone()]);
+        assert_eq!(refused(&run.seats[0], Refusal::HelloLate), 1, "seed {seed}");
+        assert!((10..18).contains(&run.took.as_secs()), "seed {seed}: {:?}", run.took);
+    }
+}
+
+#[test]
 fn frames_that_are_longer_than_any_buffer_pass_through_with_their_sums_and_acks() {
     let long = pattern(1 << 20);
     let client = Script::new()
@@ -243,17 +264,100 @@ fn a_drain_says_goaway_and_finishes_the_frame_that_has_begun() {
     assert_eq!((run.seats[0].aborted, run.seats[0].drained), (0, 5));
 }
 
+/// Sends small frames from the start and reads nothing before some time, then all: what it sees of a drain.
+#[derive(Default)]
+struct LateReader {
+    got: Vec<u8>,
+    goaways: u32,
+    ended: bool,
+    wrong: bool,
+}
+
+impl Peer for LateReader {
+    fn on_connect(&mut self, line: &mut Line<'_>) {
+        line.read(false);
+        line.send(hello());
+        (0..1_000).for_each(|seq| line.send(data(seq, Flags::NONE, &pattern(seq as usize % 200))));
+        line.wait(Duration::from_secs(2));
+    }
+
+    fn on_timer(&mut self, line: &mut Line<'_>) {
+        line.read(true);
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], _: &mut Line<'_>) {
+        self.got.extend(bytes);
+        let mut rest = &self.got[..];
+        while let Ok(Some((header, _))) = whole(rest, &Rules::STREAM) {
+            self.goaways += u32::from(header.kind == Kind::Goaway);
+            rest = &rest[header.frame_bytes()..];
+        }
+        self.wrong |= whole(rest, &Rules::STREAM).is_err();
+        self.got = rest.to_vec();
+    }
+
+    fn on_eof(&mut self, line: &mut Line<'_>) {
+        self.ended = true;
+        line.finish();
+    }
+
+    fn on_failed(&mut self, _: LegError) {
+        self.ended = false;
+    }
+
+    fn verdict(&self, _: bool) -> Result<(), String> {
+        let good = self.ended && self.got.is_empty() && !self.wrong && self.goaways == 1;
+        good.then_some(()).ok_or(format!("{} goaways, ended: {}", self.goaways, self.ended))
+    }
+}
+
 #[test]
-fn small_outputs_and_every_fault_change_no_byte() {
+fn a_drain_says_goaway_to_a_client_whose_output_is_full_once_it_reads() {
+    let second = Duration::from_secs(1);
+    for seed in 1..50 {
+        let faults = Faults::NONE.with("small_window", 0.5).with("cut", 0.5).with("slow_reader", 0.2);
+        let world = Sim::new(seed).faults(faults).drain_at(second).plan(Plan { out_max: 4_000, ..plan(1) });
+        serve_in(world, [LateReader::default()]).check();
+    }
+}
+
+#[test]
+fn why_a_client_is_refused_is_said_behind_a_full_output_too() {
+    for seed in 1..100 {
+        let frames: Vec<u8> = (1..40)
+            .flat_map(|seq| data(seq, Flags::NONE, &pattern((seed * seq as usize * 31) % 97)))
+            .collect();
+        let client = Script::new()
+            .send(hello())
+            .expect(greeting())
+            .send([&frames[..], b"GET / HTTP/1.1"].concat())
+            .expect(frames)
+            .expect(error(0, Refusal::Magic))
+            .eof();
+        let world =
+            Sim::new(seed as u64).faults(Faults::NONE.with("small_window", 0.7).with("slow_reader", 0.3));
+        serve_in(world.plan(Plan { out_max: 300, ..plan(1) }), [client]).check();
+    }
+}
+
+#[test]
+fn small_outputs_and_every_fault_change_no_byte_and_who_has_finished_sending_gets_all() {
     for seed in 1..300 {
-        let frames: Vec<u8> =
-            (1..30).flat_map(|seq| data(seq, Flags(seq as u8 & 1), &pattern(seq as usize * 37))).collect();
+        let flags = |seq: u32| Flags(seq as u8 & 3);
+        let payload = |seq: u32| pattern(seq as usize * 37);
+        // The last wants an ACK, and nothing of it is left unread when the ACK finds no room.
+        let frames: Vec<u8> = (1..=30).flat_map(|seq| data(seq, flags(seq), &payload(seq))).collect();
+        let back = (1..=30).flat_map(|seq| {
+            let mut back = data(seq, flags(seq).without(Flags::ACK_WANTED), &payload(seq));
+            back.extend(if flags(seq).has(Flags::ACK_WANTED) { bare(Kind::Ack, seq) } else { Vec::new() });
+            back
+        });
         let client = Script::new()
             .send(hello())
             .expect(greeting())
             .send(&frames[..])
-            .expect(&frames[..])
             .finish()
+            .expect(back.collect::<Vec<u8>>())
             .eof();
         let world = Sim::new(seed).faults(Faults::mixed(seed)).plan(Plan { out_max: 300, ..plan(1) });
         serve_in(world, [client]).check();

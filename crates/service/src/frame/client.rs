@@ -9,7 +9,7 @@
 //! Its session gives it the events of its leg and its timer ([`Client::concerns`]) and is told what came of them ([`Told`]).
 //! A request waits in a bounded queue while there is no connection, and in it until its deadline. What was sent when a connection is
 //! lost is told as lost and never sent again: nobody knows whether it was done. Heartbeats are those of
-//! [`heartbeat`](proto::frame::heartbeat), by the same rules as the server's.
+//! [`heartbeat`](proto::frame::heartbeat), and whether the server lives is judged by the same rules as in its session.
 //!
 //! - `client/hear.rs`: what comes from the server
 //! - `client/backoff.rs`: how long it stays away
@@ -19,9 +19,10 @@ mod hear;
 
 pub use backoff::Backoff;
 
+use super::ear::Ear;
 use bytes::Bytes;
 use linux::Chunk;
-use proto::frame::heartbeat::{Beat, Look};
+use proto::frame::heartbeat::Beat;
 use proto::frame::{
     Agreed, Body, CRC_BYTES, Conversation, FRAME_BYTES_MAX, Flags, HEADER_BYTES, Header, Heard, Hello, Kind,
     Pace, Refusal, Role, State as Talk, sum, write,
@@ -39,7 +40,7 @@ pub struct Config {
     pub to: SocketAddr,
     /// The address to come from; `None` leaves it to the kernel.
     pub from: Option<SocketAddr>,
-    /// How long a connect may take, and then HELLO.
+    /// How long a connect may take, then HELLO, and in the end the server's close.
     pub connect: Duration,
     /// The heartbeat's interval to ask for; `None` leaves it to the server.
     pub heartbeat: Option<Duration>,
@@ -47,7 +48,7 @@ pub struct Config {
     pub id: Vec<u8>,
     /// Requests have a checksum.
     pub crc: bool,
-    /// Requests that wait, or are sent and not answered, at most. Further ones are refused.
+    /// Requests that wait, or were sent and are neither answered nor late, at most. Further ones are refused.
     pub requests_max: usize,
     /// Bytes of payload that wait, at most.
     pub waiting_bytes_max: usize,
@@ -83,7 +84,7 @@ pub enum Told<'a> {
     Up(Agreed),
     /// The connection is gone. It is tried again after this wait; `None` is the end of the client.
     Down(Why, Option<Duration>),
-    /// A piece of an answer; `left` bytes of it are still to come, 0 with the last piece.
+    /// A piece of an answer; `left` bytes of it are still to come, 0 with the last piece. Until then it may still fail.
     Answer(Ticket, &'a [u8], u32),
     /// A request comes to nothing, or nobody will know.
     Failed(Ticket, Fate),
@@ -111,11 +112,11 @@ pub enum Why {
 /// What became of a request that has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Its deadline passed. If it was sent, it may have been done.
+    /// Its deadline passed before the end of its answer. If it was sent, it may have been done.
     Late,
     /// The connection went after it was sent: it may have been done.
     Lost,
-    /// It was not sent, and the client ends.
+    /// It was not sent: the client ends, or the server that was found takes none so long.
     Unsent,
 }
 
@@ -137,6 +138,8 @@ pub struct Client {
     conversation: Conversation,
     heard: Heard,
     pace: Pace,
+    /// See [`Ear`].
+    looks: u8,
     payload_bytes_max: u32,
     /// The wait before the last try; `None` after a good connection.
     waited: Option<Duration>,
@@ -150,8 +153,8 @@ pub struct Client {
     asked: VecDeque<Asked>,
     /// What is left of the frame that is being sent, and its sum.
     sending: Option<(Bytes, Option<Bytes>)>,
-    /// The answer that is being read, and whose it is.
-    answer: Option<(Option<Ticket>, Body)>,
+    /// The answer that is being read, and the request that it is the answer of, unless nobody waits for it any more.
+    answer: Option<(Option<Asked>, Body)>,
     ending: bool,
     ended: bool,
 }
@@ -163,10 +166,10 @@ struct Waiting {
     due: Tick,
 }
 
+/// A request that was sent. Once it is late nobody knows it any more, and its answer is read and dropped.
 struct Asked {
     seq: u32,
-    /// `None` when its deadline has passed: the answer is read and dropped.
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     due: Tick,
 }
 
@@ -179,6 +182,7 @@ impl Client {
             conversation: Conversation::new(Role::Client),
             heard: Heard::at(0),
             pace: Pace::default(),
+            looks: 0,
             payload_bytes_max: FRAME_BYTES_MAX,
             waited: None,
             look_at: Tick(u64::MAX),
@@ -268,11 +272,10 @@ impl Client {
             told(Told::Failed(waiting.ticket, Fate::Unsent));
         }
         self.waiting_bytes = 0;
-        if self.is_up() || self.conversation.state() == Talk::Leaving {
-            self.depart(io);
-        } else {
+        if !self.is_up() && self.conversation.state() != Talk::Leaving {
             self.lose(Why::Left, io, told);
         }
+        self.depart(io);
         self.arm(io);
     }
 
@@ -304,6 +307,7 @@ impl Client {
             }
             _ => {}
         }
+        self.depart(io);
         self.arm(io);
     }
 
@@ -315,38 +319,44 @@ impl Client {
         self.look_at = later(io.now(), self.config.connect);
     }
 
-    /// A wait is over, or the server's HELLO late, or it is time for a beat.
+    /// A wait is over, or the server's HELLO or its close late, or it is time for a beat.
     fn look<S: Service>(&mut self, io: &mut Io<'_, S>, told: &mut impl FnMut(Told<'_>)) {
         let Some(leg) = self.leg else { return self.connect(io, told) };
-        if self.conversation.state() == Talk::Greeting {
-            return self.lose(Why::NoHello, io, told);
+        let late_ms = io.now().0 - self.look_at.0;
+        let mut ear = Ear { leg, heard: &mut self.heard, pace: self.pace, looks: &mut self.looks };
+        match self.conversation.state() {
+            Talk::Greeting => {
+                return match ear.look_for_hello(late_ms, io) {
+                    Some(ms) => self.look_in(ms, io),
+                    None => self.lose(Why::NoHello, io, told),
+                };
+            }
+            // It was told that nothing more comes, and does not close.
+            Talk::Closed => return self.lose(Why::Left, io, told),
+            Talk::Open | Talk::Leaving => {}
         }
-        let now_ms = io.now().0;
-        if io.was_starved(leg) {
-            self.heard = Heard::at(now_ms);
-        }
-        let over = self.heard.quiet_ms(now_ms).saturating_sub(self.pace.patience_ms());
-        let behind = !io.caught_up_since(Tick(now_ms - u64::from(over)));
-        let look = Look { now_ms, late_ms: now_ms - self.look_at.0, behind };
-        let ms = match self.heard.look(self.pace, look, io.random()) {
-            Beat::Wait(ms) | Beat::Postpone(ms) => ms,
+        match ear.look(late_ms, io) {
+            Beat::Wait(ms) | Beat::Postpone(ms) => self.look_in(ms, io),
             Beat::Ping(ms) => {
                 if self.sending.is_none() && io.room(leg) >= HEADER_BYTES {
                     io.out(leg).copy(&Header::new(Kind::Ping, 0, 0).to_bytes());
                 }
-                ms
+                self.look_in(ms, io);
             }
             Beat::Dead => {
                 io.abort(leg);
-                return self.lose(Why::Silent, io, told);
+                self.lose(Why::Silent, io, told);
             }
-        };
-        self.look_at = Tick(now_ms + u64::from(ms));
+        }
+    }
+
+    fn look_in<S: Service>(&mut self, ms: u32, io: &mut Io<'_, S>) {
+        self.look_at = Tick(io.now().0 + u64::from(ms));
     }
 
     fn connect<S: Service>(&mut self, io: &mut Io<'_, S>, told: &mut impl FnMut(Told<'_>)) {
         let Config { to, from, connect, .. } = *self.config;
-        self.conversation = Conversation::new(Role::Client);
+        (self.conversation, self.looks) = (Conversation::new(Role::Client), 0);
         match io.connect(&Connect { to, from, deadline: connect }) {
             // The engine keeps the connect's deadline.
             Ok(leg) => (self.leg, self.look_at) = (Some(leg), Tick(u64::MAX)),
@@ -364,11 +374,9 @@ impl Client {
         }
         self.conversation.close();
         self.sending = None;
-        if let Some((Some(ticket), _)) = self.answer.take() {
-            told(Told::Failed(ticket, Fate::Lost));
-        }
-        while let Some(asked) = self.asked.pop_front() {
-            asked.ticket.into_iter().for_each(|ticket| told(Told::Failed(ticket, Fate::Lost)));
+        let answer = self.answer.take().and_then(|(asked, _)| asked);
+        for asked in answer.into_iter().chain(self.asked.drain(..)) {
+            told(Told::Failed(asked.ticket, Fate::Lost));
         }
         if self.ending {
             self.ended = true;
@@ -379,12 +387,17 @@ impl Client {
         told(Told::Down(why, Some(wait)));
     }
 
-    /// Says GOAWAY once all that was asked is answered. The server closes then.
+    /// Says GOAWAY if one side leaves and nobody waits for an answer any more. The server closes then.
     fn depart<S: Service>(&mut self, io: &mut Io<'_, S>) {
-        let Some(leg) = self.leg.filter(|_| self.asked.is_empty() && self.sending.is_none()) else { return };
-        self.conversation.leave();
+        let leaves = self.ending || self.conversation.state() == Talk::Leaving;
+        let answered = self.answer.as_ref().is_some_and(|(asked, _)| asked.is_some());
+        let busy = self.sending.is_some() || answered || !self.asked.is_empty();
+        let talks = matches!(self.conversation.state(), Talk::Open | Talk::Leaving);
+        let Some(leg) = self.leg.filter(|_| leaves && talks && !busy) else { return };
+        self.conversation.close();
         io.out(leg).copy(&Header::new(Kind::Goaway, 0, 0).to_bytes());
         io.finish(leg);
+        self.look_at = later(io.now(), self.config.connect);
     }
 
     /// Sends what waits, as far as there is room.
@@ -424,24 +437,42 @@ impl Client {
             let header = Header::new(kind, payload.len() as u32, self.seq).with(flags);
             let sum = self.config.crc.then(|| Bytes::copy_from_slice(&sum(&header, &payload)));
             io.out(leg).copy(&header.to_bytes());
-            self.asked.push_back(Asked { seq: self.seq, ticket: Some(ticket), due });
+            self.asked.push_back(Asked { seq: self.seq, ticket, due });
             self.sending = Some((payload, sum));
         }
     }
 
     /// Tells of requests whose deadlines have passed.
     fn expire(&mut self, now: Tick, told: &mut impl FnMut(Told<'_>)) {
-        for asked in self.asked.iter_mut().filter(|asked| asked.due <= now) {
-            asked.ticket.take().into_iter().for_each(|ticket| told(Told::Failed(ticket, Fate::Late)));
+        let mut is_late = |ticket, due: Tick| {
+            let late = due <= now;
+            if late {
+                told(Told::Failed(ticket, Fate::Late));
+            }
+            late
+        };
+        if let Some((answered, _)) = &mut self.answer {
+            answered.take_if(|asked| is_late(asked.ticket, asked.due));
         }
+        self.asked.retain(|asked| !is_late(asked.ticket, asked.due));
         let bytes = &mut self.waiting_bytes;
         self.waiting.retain(|waiting| {
-            let late = waiting.due <= now;
-            if late {
-                *bytes -= waiting.payload.len();
-                told(Told::Failed(waiting.ticket, Fate::Late));
-            }
+            let late = is_late(waiting.ticket, waiting.due);
+            *bytes -= if late { waiting.payload.len() } else { 0 };
             !late
+        });
+    }
+
+    /// Tells of requests that are longer than the server takes.
+    fn refuse_long(&mut self, told: &mut impl FnMut(Told<'_>)) {
+        let (most, bytes) = (self.payload_bytes_max as usize, &mut self.waiting_bytes);
+        self.waiting.retain(|waiting| {
+            let fits = waiting.payload.len() <= most;
+            if !fits {
+                *bytes -= waiting.payload.len();
+                told(Told::Failed(waiting.ticket, Fate::Unsent));
+            }
+            fits
         });
     }
 
@@ -471,7 +502,8 @@ impl Client {
             let waiting = self.waiting.back().map(|waiting| waiting.due);
             return asked.into_iter().chain(waiting).fold(self.look_at, Tick::min);
         }
-        let asked = self.asked.iter().filter(|asked| asked.ticket.is_some()).map(|asked| asked.due);
+        let answered = self.answer.iter().filter_map(|(asked, _)| asked.as_ref());
+        let asked = answered.chain(&self.asked).map(|asked| asked.due);
         asked.chain(self.waiting.iter().map(|waiting| waiting.due)).fold(self.look_at, Tick::min)
     }
 }

@@ -1,11 +1,13 @@
 //! Ringmill's framed protocol over TCP (docs/FRAME.md): the server's side, which echoes, and a client.
 //!
-//! - `client.rs`: the other side, on the same executor
 //! - `session.rs`: one accepted connection: what it reads and answers
-//! - `udp/`: the same over datagrams
 //! - `pulse.rs`: the one timer of it: HELLO in time, heartbeats, the end of a drain
+//! - `client.rs`: the other side, on the same executor
+//! - `ear.rs`: whether the peer lives, as both sides judge it
+//! - `udp/`: the same over datagrams
 
 pub mod client;
+mod ear;
 mod pulse;
 mod session;
 pub mod udp;

@@ -3,17 +3,13 @@
 //! Lazy: bytes only note when they came, and a timer that comes early is set again, so an idle connection has one timer and a
 //! busy one touches the wheel once an interval.
 //!
-//! No living peer is killed by mistake. The turn takes completions before it fires timers, so what a verdict does not know is
-//! what the kernel has and did not hand over; then
-//! - a late look is not counted as silence, and a verdict in it waits for one more turn ([`Heard::look`](proto::frame::Heard::look));
-//! - a seat that knows it is behind says so ([`Io::caught_up_since`]), also of one connection ([`Io::is_announced`]);
-//! - bytes that waited for a buffer begin the silence anew ([`Io::was_starved`]);
-//! - a peer that reads what is sent to it, however slowly, lives: while our output is full we do not hear it.
+//! Whether the peer lives is judged in [`ear`](super::ear).
 
+use super::ear::Ear;
 use super::session::{Reading, Session};
-use proto::frame::heartbeat::{Beat, Look};
-use proto::frame::{HEADER_BYTES, Header, Heard, Kind, State};
-use shard::{Io, Next, Service, Tick};
+use proto::frame::heartbeat::Beat;
+use proto::frame::{HEADER_BYTES, Header, Kind, State};
+use shard::{Io, Next, Service};
 use std::time::Duration;
 
 impl Session {
@@ -33,9 +29,9 @@ impl Session {
         }
     }
 
-    /// The grace of the drain is over. A frame that is on its way has until the drain's deadline.
+    /// The grace of the drain is over. A frame that is on its way, and a GOAWAY that found no room, have until the drain's deadline.
     fn look_at_the_end<S: Service>(&mut self, io: &mut Io<'_, S>) -> Next {
-        if self.reading != Reading::Header {
+        if self.reading != Reading::Header || self.conversation.state() == State::Open {
             self.alarm = io.timer(DRAIN_LOOK);
             return Next::Stay;
         }
@@ -45,44 +41,30 @@ impl Session {
     }
 
     fn look_for_hello<S: Service>(&mut self, io: &mut Io<'_, S>) -> Next {
-        let due = Tick(io.now().0.saturating_sub(io.late_ms()));
-        let starved = io.was_starved(self.leg);
-        let fair = io.caught_up_since(due) && io.late_ms() <= 1 && !starved && !io.is_announced(self.leg);
-        if !fair && self.looks < HELLO_LOOKS {
-            self.looks += 1;
-            self.alarm = io.timer(if starved { STARVED } else { TICK });
-            return Next::Stay;
+        match self.ear().look_for_hello(io.late_ms(), io) {
+            Some(ms) => self.look_in(ms, io),
+            None => self.refuse_late(io),
         }
-        self.refuse_late(io)
     }
 
     fn beat<S: Service>(&mut self, io: &mut Io<'_, S>) -> Next {
-        let now_ms = io.now().0;
-        if io.was_starved(self.leg) {
-            self.heard = Heard::at(now_ms);
-        }
-        // Output that stands here is to be looked at again before a verdict: does it leave?
-        self.looks = self.looks.max(u8::from(io.unsent(self.leg) > 0));
-        let over = self.heard.quiet_ms(now_ms).saturating_sub(self.pace.patience_ms());
-        let behind = !io.caught_up_since(Tick(now_ms - u64::from(over))) || io.is_announced(self.leg);
-        let look = Look { now_ms, late_ms: io.late_ms(), behind };
-        let next_ms = match self.heard.look(self.pace, look, io.random()) {
-            Beat::Wait(ms) => ms,
+        match self.ear().look(io.late_ms(), io) {
+            Beat::Wait(ms) | Beat::Postpone(ms) => self.look_in(ms, io),
             Beat::Ping(ms) => {
                 self.ping(io);
-                ms
+                self.look_in(ms, io)
             }
-            Beat::Postpone(ms) => {
-                io.meter().verdicts_postponed.inc();
-                ms
-            }
-            Beat::Dead => match self.last_look(now_ms, io) {
-                Some(ms) => ms,
-                None => return self.bury(io),
-            },
-        };
-        self.alarm = io.timer(Duration::from_millis(next_ms.into()));
+            Beat::Dead => self.bury(io),
+        }
+    }
+
+    fn look_in<S: Service>(&mut self, ms: u32, io: &mut Io<'_, S>) -> Next {
+        self.alarm = io.timer(Duration::from_millis(ms.into()));
         Next::Stay
+    }
+
+    fn ear(&mut self) -> Ear<'_> {
+        Ear { leg: self.leg, heard: &mut self.heard, pace: self.pace, looks: &mut self.looks }
     }
 
     /// Asks, unless an answer is on its way out, which a PING would break.
@@ -92,30 +74,6 @@ impl Session {
             io.meter().heartbeats_sent.inc();
             io.meter().frames_out.inc();
         }
-    }
-
-    /// A peer that says nothing may be reading: then it does not hear it, nor we it. When to look again, if it is.
-    fn last_look<S: Service>(&mut self, now_ms: u64, io: &mut Io<'_, S>) -> Option<u32> {
-        if io.unsent(self.leg) == 0 {
-            // What stood here at an earlier look has left since.
-            let reads = std::mem::take(&mut self.looks) > 0;
-            return reads.then(|| {
-                self.heard = Heard::at(now_ms);
-                1
-            });
-        }
-        let moved = io.moved(self.leg).map_or(0, |at| at.0);
-        let left = u64::from(self.pace.patience_ms()).saturating_sub(now_ms.saturating_sub(moved));
-        if left > 0 {
-            self.looks = 1;
-            return Some(left as u32);
-        }
-        // A send that is under way says what left of it when it ends; see `Io::recall`.
-        if self.looks <= RECALLS && io.recall(self.leg) {
-            self.looks += 1;
-            return Some(RECALL_MS);
-        }
-        None
     }
 
     /// The peer is dead. A reset, not a close: what it will never acknowledge would stay in the kernel for minutes.
@@ -132,13 +90,5 @@ impl Session {
     }
 }
 
-const TICK: Duration = Duration::from_millis(1);
-/// How long a HELLO may take to be received once a buffer is free again.
-const STARVED: Duration = Duration::from_millis(100);
-/// How often the verdict about a HELLO is put off.
-const HELLO_LOOKS: u8 = 50;
-/// How long a send that is called back may take to end, and how often it is.
-const RECALL_MS: u32 = 100;
-const RECALLS: u8 = 2;
 /// How often a drain looks whether the frame that is on its way is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);

@@ -34,7 +34,7 @@ pub struct Session {
     body: Body,
     pub(super) conversation: Conversation,
     pub(super) reading: Reading,
-    /// How often the timer has found a verdict that would not be fair: a HELLO that may have come, output that may be leaving.
+    /// See [`Ear`](super::ear::Ear).
     pub(super) looks: u8,
 }
 
@@ -50,6 +50,8 @@ pub(super) enum Reading {
     Payload,
     /// Behind the payload, before the sum if there is one.
     Trailer,
+    /// The same, without a sum, and the peer finished sending: only the end of this frame has no room yet.
+    Last,
 }
 
 /// What a step of reading comes to.
@@ -89,18 +91,20 @@ impl Session {
     ) -> Next {
         match event {
             Event::Bytes(_, input) => {
-                (self.heard, self.looks) = (Heard::at(io.now().0), 0);
+                self.heard = Heard::at(io.now().0);
+                // HELLO has its time however busily it comes.
+                if self.conversation.state() != State::Greeting {
+                    self.looks = 0;
+                }
                 self.read(config, input, io)
+            }
+            Event::Eof(_) if self.awaits_room() => {
+                self.reading = Reading::Last;
+                Next::Stay
             }
             // What came is answered by now: it leaves before the leg is closed.
             Event::Eof(_) | Event::Failed(..) => Next::Close,
-            // Unread input is offered again right after; a frame that has only its ACK to come has none.
-            Event::Drained(_) if self.reading == Reading::Trailer && self.body.trailer_bytes() == 0 => {
-                match self.finish(&[], io) {
-                    Step::End => Next::Close,
-                    Step::On | Step::Wait => Next::Stay,
-                }
-            }
+            Event::Drained(_) => self.drained(io),
             Event::Timer(timer) if timer == self.alarm => self.look(io),
             Event::Drain(until) => {
                 let half = Duration::from_millis(until.0.saturating_sub(io.now().0) / 2);
@@ -110,6 +114,28 @@ impl Session {
             }
             _ => Next::Stay,
         }
+    }
+
+    /// There is room again. Unread input is offered right after, but not everything that waits has some.
+    fn drained<S: Service>(&mut self, io: &mut Io<'_, S>) -> Next {
+        if self.awaits_room() {
+            let last = self.reading == Reading::Last;
+            match self.finish(&[], io) {
+                Step::End => return Next::Close,
+                Step::Wait => return Next::Stay,
+                Step::On if last => return Next::Close,
+                Step::On => {}
+            }
+        }
+        if io.draining() {
+            self.leave(io);
+        }
+        Next::Stay
+    }
+
+    /// Whether a frame has come whole whose end has no room yet.
+    fn awaits_room(&self) -> bool {
+        matches!(self.reading, Reading::Trailer | Reading::Last) && self.body.trailer_bytes() == 0
     }
 
     #[inline]
@@ -123,7 +149,7 @@ impl Session {
             let step = match self.reading {
                 Reading::Header => self.header(&config, &mut input, io),
                 Reading::Payload => self.payload(&mut input, io),
-                Reading::Trailer => self.trailer(&mut input, io),
+                Reading::Trailer | Reading::Last => self.trailer(&mut input, io),
             };
             match step {
                 Step::On => {}
@@ -155,6 +181,8 @@ impl Session {
         let header = match Header::read(input.contiguous(HEADER_BYTES), &rules) {
             Ok(Some(header)) => header,
             Ok(None) => return Step::Wait,
+            // It stays unread while it cannot be said why.
+            Err(_) if !self.has_room(REPLY_BYTES, io) => return Step::Wait,
             Err(refusal) => return self.refuse(0, refusal, io),
         };
         if header.kind.is_control() {
@@ -224,7 +252,7 @@ impl Session {
     }
 
     fn finish<S: Service>(&mut self, sum: &[u8], io: &mut Io<'_, S>) -> Step {
-        if !self.has_room(sum.len() + HEADER_BYTES, io) {
+        if !self.has_room(sum.len() + REPLY_BYTES, io) {
             return Step::Wait;
         }
         let out = io.out(self.leg);
@@ -318,7 +346,7 @@ impl Session {
         io: &mut Io<'_, S>,
     ) -> Result<(), Refusal> {
         let agreed = hello.agree(offer)?;
-        (self.pace, self.payload_bytes_max) = (agreed.pace, agreed.payload_bytes_max);
+        (self.pace, self.payload_bytes_max, self.looks) = (agreed.pace, agreed.payload_bytes_max, 0);
         let hello = Hello::answer(&agreed);
         io.out(self.leg).write(REPLY_BYTES, |to| write(to, Kind::Hello, Flags::NONE, seq, &hello));
         io.meter().frames_out.inc();
@@ -331,15 +359,17 @@ impl Session {
         Ok(())
     }
 
-    /// Says GOAWAY, unless it was said, nobody was greeted yet, or a frame is on its way: then at its end.
+    /// Says GOAWAY, unless it was said, nobody was greeted yet, a frame is on its way, or there is no room: then at its end, or when
+    /// there is.
     fn leave<S: Service>(&mut self, io: &mut Io<'_, S>) {
-        if self.reading != Reading::Header || !self.conversation.leave() {
+        let ready = self.reading == Reading::Header && self.conversation.state() == State::Open;
+        if !ready || !self.has_room(REPLY_BYTES, io) {
             return;
         }
+        self.conversation.leave();
         let goaway = Goaway { deadline_ms: DRAIN_GRACE.as_millis() as u32, text: "shutting down".into() };
-        if io.out(self.leg).write(REPLY_BYTES, |to| write(to, Kind::Goaway, Flags::NONE, 0, &goaway)) {
-            io.meter().frames_out.inc();
-        }
+        io.out(self.leg).write(REPLY_BYTES, |to| write(to, Kind::Goaway, Flags::NONE, 0, &goaway));
+        io.meter().frames_out.inc();
     }
 
     /// Says why, if that can still be said, and closes in stages: the peer may be sending.

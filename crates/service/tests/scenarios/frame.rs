@@ -336,7 +336,7 @@ struct Session {
     heard_ms: u64,
     /// What the looks since then were late.
     late_ms: u64,
-    /// One of them found output that the peer had not taken, and was no verdict.
+    /// The last of them found output that the peer had not taken.
     unsent: bool,
 }
 
@@ -363,7 +363,15 @@ impl Service for Watched {
             }
             Event::Timer(_) => {
                 session.late_ms += if io.late_ms() > 1 { io.late_ms() } else { 0 };
-                session.unsent |= io.unsent(*leg) > 0;
+                let stood = std::mem::replace(&mut session.unsent, io.unsent(*leg) > 0);
+                if stood && !session.unsent {
+                    // It has read, and perhaps could not be heard until then.
+                    let moved_ms = io.moved(*leg).map_or(0, |at| at.0);
+                    if moved_ms > session.heard_ms {
+                        session.heard_ms = moved_ms;
+                        session.late_ms = session.late_ms.min(io.now().0 - moved_ms);
+                    }
+                }
             }
             _ => {}
         }
@@ -386,13 +394,11 @@ const CONFIG: frame::Config = frame::Config {
 impl Judge {
     fn judge(&self, quiet_ms: u64, session: &Session) {
         let patience = MISSES * self.interval_ms;
-        let Session { late_ms, unsent, .. } = *session;
+        let late_ms = session.late_ms;
         let lived = quiet_ms.saturating_sub(late_ms);
         // A tick more where the last look was late, and one that any timer may come behind its tick.
         let most = patience + if self.faults.few_taken > 0.0 { self.interval_ms + 1 } else { 2 };
-        // Who still has output looks longer.
-        let found = lived <= most || unsent;
-        if quiet_ms < patience || !found {
+        if quiet_ms < patience || lived > most {
             let judged = format!("buried after {quiet_ms} ms, of which {late_ms} late; patience {patience}");
             self.wrong.borrow_mut().push((quiet_ms >= patience, judged));
         }

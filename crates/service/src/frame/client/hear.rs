@@ -16,6 +16,9 @@ impl Client {
         told: &mut impl FnMut(Told<'_>),
     ) {
         self.heard = Heard::at(io.now().0);
+        if self.conversation.state() != State::Greeting {
+            self.looks = 0;
+        }
         while self.leg.is_some() {
             match self.step(&mut input, io, told) {
                 Ok(true) => {}
@@ -33,7 +36,7 @@ impl Client {
         told: &mut impl FnMut(Told<'_>),
     ) -> Result<bool, Refusal> {
         if self.answer.is_some() {
-            return self.piece(input, io, told);
+            return self.piece(input, told);
         }
         let rules = Rules { over: Over::Stream, payload_bytes_max: self.payload_bytes_max };
         let Some(header) = Header::read(input.contiguous(HEADER_BYTES), &rules)? else { return Ok(false) };
@@ -56,18 +59,12 @@ impl Client {
         }
         input.skip(HEADER_BYTES);
         let at = self.asked.iter().position(|asked| asked.seq == header.seq);
-        let ticket = at.and_then(|at| self.asked.remove(at)).and_then(|asked| asked.ticket);
-        self.answer = Some((ticket, Body::new(&header)));
+        self.answer = Some((at.and_then(|at| self.asked.remove(at)), Body::new(&header)));
         Ok(true)
     }
 
-    fn piece<S: Service>(
-        &mut self,
-        input: &mut Input<'_>,
-        io: &mut Io<'_, S>,
-        told: &mut impl FnMut(Told<'_>),
-    ) -> Result<bool, Refusal> {
-        let Some((ticket, body)) = &mut self.answer else { return Ok(true) };
+    fn piece(&mut self, input: &mut Input<'_>, told: &mut impl FnMut(Told<'_>)) -> Result<bool, Refusal> {
+        let Some((asked, body)) = &mut self.answer else { return Ok(true) };
         let trailer = body.trailer_bytes();
         let n = input.first().len().min(body.left() as usize);
         // The last piece is told when the sum behind it is known to be right.
@@ -80,13 +77,10 @@ impl Client {
         if last {
             body.end(&bytes[n..])?;
         }
-        ticket.iter().for_each(|ticket| told(Told::Answer(*ticket, &bytes[..n], body.left())));
+        asked.iter().for_each(|asked| told(Told::Answer(asked.ticket, &bytes[..n], body.left())));
         input.skip(if last { n + trailer } else { n });
         if last {
             self.answer = None;
-            if self.ending || self.conversation.state() == State::Leaving {
-                self.depart(io);
-            }
         }
         Ok(true)
     }
@@ -102,11 +96,12 @@ impl Client {
         match self.conversation.on(header.kind) {
             Answer::Greet => {
                 let agreed = read::<Hello>(payload)?.settled()?;
-                (self.pace, self.payload_bytes_max, self.waited) =
-                    (agreed.pace, agreed.payload_bytes_max, None);
+                (self.pace, self.payload_bytes_max) = (agreed.pace, agreed.payload_bytes_max);
+                (self.waited, self.looks) = (None, 0);
                 let beat = self.pace.beat_ms(io.random());
                 self.look_at = later(io.now(), Duration::from_millis(beat.into()));
                 told(Told::Up(agreed));
+                self.refuse_long(told);
                 self.pour(io);
             }
             // In the midst of a frame nothing can be said; its bytes are traffic.
@@ -115,17 +110,14 @@ impl Client {
                 out.copy(&Header::new(Kind::Pong, header.length, header.seq).to_bytes());
                 out.copy(payload);
             }
-            Answer::Leave => {
-                // What is not sent yet waits for the next connection.
-                self.depart(io);
-            }
             Answer::Close => {
                 let code = read::<Error>(payload)?.code;
                 self.lose(Why::Error(code), io, told);
             }
             Answer::Finish => self.lose(Why::Left, io, told),
             Answer::Refuse(refusal) => return Err(refusal),
-            Answer::Nothing | Answer::Heard | Answer::Take | Answer::Pong => {}
+            // What is not sent yet waits for the next connection.
+            Answer::Leave | Answer::Nothing | Answer::Heard | Answer::Take | Answer::Pong => {}
         }
         Ok(())
     }
