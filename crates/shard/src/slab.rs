@@ -197,6 +197,11 @@ impl<T> Default for Slab<T> {
 
 type Page<T> = [Entry<T>; PAGE_SLOTS];
 
+/// Bytes of one slot.
+pub(crate) const fn slot_bytes<T>() -> usize {
+    size_of::<Entry<T>>()
+}
+
 /// Invariant: a free entry's generation is one that no key has had yet, so no key finds a free entry.
 struct Entry<T> {
     generation: u32,

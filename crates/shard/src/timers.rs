@@ -52,8 +52,9 @@ impl Timers {
     }
 }
 
-// What it costs a session.
-const _: () = assert!(size_of::<Option<TimerId>>() == 8);
+/// What it costs a session.
+pub(crate) const TIMERS_BYTES: usize = size_of::<Option<TimerId>>();
+const _: () = assert!(TIMERS_BYTES == 8);
 
 #[cfg(test)]
 mod tests {

@@ -383,6 +383,11 @@ impl<V: Copy> Nodes<V> {
     }
 }
 
+/// Bytes of one timer.
+pub(crate) const fn timer_bytes<V>() -> usize {
+    size_of::<Node<V>>()
+}
+
 const LEVELS: usize = 4;
 const TOP: usize = LEVELS - 1;
 /// Bits of a digit.

@@ -16,13 +16,14 @@ mod time;
 #[cfg(test)]
 mod tests;
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Word};
 use crate::conn::{Conn, Flag, Phase, Pipe};
 use crate::desk::{Datagram, Desk, Wish};
 use crate::io::{Connect, Io};
 use crate::service::{End, Event, Leg, LegError, ListenerId, Next, Origin, Outcome, Service, Token};
-use crate::slab::{Key, Slab};
-use crate::wheel::Tick;
+use crate::slab::{Key, Slab, slot_bytes};
+use crate::timers::TIMERS_BYTES;
+use crate::wheel::{Tick, timer_bytes};
 use linux::{Chunk, Gather};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -87,6 +88,11 @@ struct Session<S: Service> {
     drained: bool,
     /// Its listener serves through the drain.
     late: bool,
+}
+
+/// Bytes that a seat keeps for a session with one leg and one timer, all of them idle.
+pub(crate) const fn idle_bytes<S: Service>() -> usize {
+    slot_bytes::<Conn>() + slot_bytes::<Session<S>>() + timer_bytes::<Word>() + TIMERS_BYTES
 }
 
 /// The bounds a seat keeps by itself.

@@ -40,6 +40,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Bytes of this process that an idle connection of `S` costs: its places in the tables of the seat and of the ring, with one timer,
+/// and in the list of those that may be parked. Counters are the seat's; what tables have to spare is not in it.
+pub const fn idle_bytes<S: Service>() -> usize {
+    crate::seat::idle_bytes::<S>() + size_of::<link::Link>() + size_of::<Key>()
+}
+
 /// One seat's loop.
 struct Uring<S: Service, R> {
     seat: Seat<S>,
