@@ -92,7 +92,7 @@ fn stands_for_many(ip: IpAddr) -> bool {
 }
 
 /// What counts as one source: an IPv4 address, or the /64 that one IPv6 host chooses its addresses from (RFC 4291 2.5.1).
-fn network(ip: IpAddr) -> IpAddr {
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
         ip => ip,

@@ -239,6 +239,7 @@ table! {
     Counter peers_silent "Connections reset because nothing was heard of the peer for the agreed number of heartbeats."
     Counter peers_stuck "Connections reset because the peer took nothing of what was sent to it for as long."
     Gauge frame_peers "Peers of frame-udp:// that have shown their cookie."
+    Gauge frame_bytes_kept "Bytes kept for peers of frame-udp://: frames that wait for an ACK or for their order, and their tables."
     Counter frames_retransmitted "Frames sent again over datagrams because no ACK came in time."
     Counter frames_duplicate "Frames that came over datagrams again, and were not taken again."
     Counter frames_given_up "Frames given up over datagrams: no ACK came of any try."
@@ -261,6 +262,7 @@ table! {
     Counter frame_refused_bad_cookie "Frames refused with the code bad-cookie."
     Counter frame_refused_silent "Frames refused with the code silent."
     Counter frame_refused_busy "Frames refused with the code busy."
+    Counter frame_refused_order_late "Frames refused with the code order-late."
 }
 
 impl Meter {
@@ -298,6 +300,7 @@ impl Meter {
             14 => &self.frame_refused_bad_cookie,
             15 => &self.frame_refused_silent,
             16 => &self.frame_refused_busy,
+            17 => &self.frame_refused_order_late,
             _ => panic!("docs/FRAME.md has no code {number}"),
         }
     }
@@ -368,7 +371,10 @@ mod tests {
     #[test]
     fn gauges_are_those_that_also_shrink() {
         let gauges = METRICS.iter().filter(|metric| metric.kind == Kind::Gauge).map(|metric| metric.name);
-        assert_eq!(gauges.collect::<Vec<_>>(), ["in_flight", "buffers_lent", "connections", "frame_peers"]);
+        assert_eq!(
+            gauges.collect::<Vec<_>>(),
+            ["in_flight", "buffers_lent", "connections", "frame_peers", "frame_bytes_kept"]
+        );
         let gauge = Gauge::default();
         gauge.inc();
         gauge.inc();

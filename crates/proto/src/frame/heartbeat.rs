@@ -37,6 +37,13 @@ pub const MISSES_MIN: u32 = 2;
 /// The most.
 pub const MISSES_MAX: u32 = 20;
 
+/// The longest interval over datagrams: two minutes, since a translator that keeps to RFC 4787 (REQ-5) may forget who was quiet for as long.
+pub const DATAGRAM_INTERVAL_MS_MAX: u32 = 120_000;
+
+/// The longest silence over datagrams, where nothing but silence says that a peer has gone: five minutes. What is wished beyond it is
+/// brought down to it by fewer misses.
+pub const DATAGRAM_PATIENCE_MS_MAX: u32 = 300_000;
+
 /// A look is late when it comes more than this after the time it was wished for: one tick of the shard's wheel.
 pub const LATE_MS: u32 = 1;
 
@@ -96,6 +103,13 @@ impl Pace {
     #[must_use]
     pub const fn patience_ms(self) -> u32 {
         self.interval_ms() * self.misses()
+    }
+
+    /// The same within the bounds of datagrams: [`DATAGRAM_INTERVAL_MS_MAX`], [`DATAGRAM_PATIENCE_MS_MAX`].
+    #[must_use]
+    pub const fn over_datagrams(self) -> Pace {
+        let interval = clamp(self.interval_ms(), INTERVAL_MS_MIN, DATAGRAM_INTERVAL_MS_MAX);
+        Pace::new(interval, clamp(self.misses(), MISSES_MIN, DATAGRAM_PATIENCE_MS_MAX / interval))
     }
 
     /// One beat: 0.9 to 1.1 intervals. `random` is any number, equally likely.
@@ -166,6 +180,7 @@ const fn clamp(n: u32, min: u32, max: u32) -> u32 {
 
 const INTERVAL_BITS: u32 = 20;
 const _: () = assert!(INTERVAL_MS_MAX < 1 << INTERVAL_BITS && MISSES_MAX < 1 << (32 - INTERVAL_BITS));
+const _: () = assert!(DATAGRAM_INTERVAL_MS_MAX * MISSES_MIN <= DATAGRAM_PATIENCE_MS_MAX);
 // Silences are compared modulo 2^32.
 const _: () = assert!((INTERVAL_MS_MAX as u64) * (MISSES_MAX as u64 + 1) < i32::MAX as u64);
 
@@ -244,6 +259,21 @@ mod tests {
             let pace = Pace::new(interval, misses);
             assert_eq!((pace.interval_ms(), pace.misses()), expected);
             assert_eq!(pace.patience_ms(), expected.0 * expected.1);
+        }
+    }
+
+    #[test]
+    fn over_datagrams_nobody_is_silent_for_more_than_five_minutes() {
+        for (interval, misses, expected) in [
+            (5_000, 3, (5_000, 3)),
+            (100, 20, (100, 20)),
+            (900_000, 20, (120_000, 2)),
+            (60_000, 20, (60_000, 5)),
+            (40_000, 20, (40_000, 7)),
+        ] {
+            let pace = Pace::new(interval, misses).over_datagrams();
+            assert_eq!((pace.interval_ms(), pace.misses()), expected);
+            assert!(pace.patience_ms() <= DATAGRAM_PATIENCE_MS_MAX);
         }
     }
 }

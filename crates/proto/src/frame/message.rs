@@ -3,7 +3,7 @@
 //! The structs stand beside `frame.proto` and are tested against it and the golden vectors. Their fields have proto3's defaults:
 //! what was not sent is 0, empty, or for the reader to decide.
 
-use super::header::{Flags, Header, VERSION};
+use super::header::{Flags, Header, Rules, VERSION};
 use super::heartbeat;
 use super::kind::Kind;
 use super::limits::{CLIENT_ID_BYTES_MAX, FRAME_BYTES_MAX};
@@ -124,6 +124,13 @@ impl Hello {
             ),
             payload_bytes_max: wish(self.payload_bytes_max, FRAME_BYTES_MAX).min(offer.payload_bytes_max),
         })
+    }
+
+    /// The same over datagrams: a payload fits one ([`Rules::DATAGRAM`]), and the pace is [`heartbeat::Pace::over_datagrams`].
+    pub fn agree_datagram(&self, offer: &Offer) -> Result<Agreed, Refusal> {
+        let Agreed { pace, payload_bytes_max } = self.agree(offer)?;
+        let most = Rules::DATAGRAM.payload_bytes_max;
+        Ok(Agreed { pace: pace.over_datagrams(), payload_bytes_max: payload_bytes_max.min(most) })
     }
 
     /// What a client makes of the server's answer. Errors: as for [`agree`](Self::agree).

@@ -63,6 +63,8 @@ refusals! {
     Silent: 15, "silent", "nothing was heard for the agreed number of heartbeats";
     /// There is no room for what was asked. Set by the service, never by this crate.
     Busy: 16, "busy", "there is no room";
+    /// Frames waited for their order for too long: a lower number never came (datagrams). Set by whoever keeps the time.
+    OrderLate: 17, "order-late", "frames waited for their order for too long";
 }
 
 impl Refusal {

@@ -75,6 +75,7 @@ fn every_refusal_that_bytes_can_cause_is_reached() {
         Refusal::Cookie,
         Refusal::Silent,
         Refusal::Busy,
+        Refusal::OrderLate,
     ];
     let seen: Vec<Refusal> = cases().iter().filter_map(|case| case.told.refusal).collect();
     for refusal in Refusal::ALL {

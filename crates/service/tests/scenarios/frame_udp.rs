@@ -69,7 +69,8 @@ fn world(seed: u64, faults: Faults, buffers: u16, random: &mut Random) -> (Run, 
         let from = SocketAddr::from(([192, 0, 2, 9], 5_000 + number as u16));
         world = world.station(at, ListenerId(0), from, Caller { deaf, ..Caller::new(random, sum.clone()) });
     }
-    let peers_max = 2;
+    // Two of one host.
+    let peers_max = 16;
     let config = move |_| {
         Config::new(vec![Served::FrameUdp(udp::Config {
             offer: service::frame::Offer::default(),
@@ -82,7 +83,8 @@ fn world(seed: u64, faults: Faults, buffers: u16, random: &mut Random) -> (Run, 
     (run, told)
 }
 
-struct Caller {
+/// A client that means well: some hundred frames, then it leaves.
+pub struct Caller {
     client: Option<Client>,
     desk: Desk,
     /// Frames to send in all, and how many at a time.
@@ -189,7 +191,7 @@ impl Host for Desk {
 }
 
 impl Caller {
-    fn new(random: &mut Random, sum: Rc<RefCell<Told>>) -> Caller {
+    pub fn new(random: &mut Random, sum: Rc<RefCell<Told>>) -> Caller {
         let ordered = random.chance(0.5);
         Caller {
             client: None,

@@ -1,5 +1,6 @@
 //! What came from one peer: each frame once, and in order where that is asked.
 
+use super::sender::grown;
 use super::window::Window;
 use super::{WINDOW, ahead};
 use crate::frame::Ack;
@@ -70,6 +71,8 @@ impl<P> Receiver<P> {
         let taken = self.look(seq, ordered);
         if taken == Taken::Held {
             let Some(kept) = keep() else { return Taken::NoRoom };
+            let places = grown(self.held.capacity(), self.held.len() + 1);
+            self.held.reserve_exact(places - self.held.len());
             let behind = self.held.iter().rposition(|(other, _)| ahead(*other, seq) < 0);
             self.held.insert(behind.map_or(0, |at| at + 1), (seq, kept));
         }
@@ -109,6 +112,32 @@ impl<P> Receiver<P> {
     pub fn pop(&mut self) -> Option<(u32, P)> {
         let (seq, _) = self.held.front()?;
         if ahead(*seq, self.floor) < 0 { self.held.pop_front() } else { None }
+    }
+
+    /// The highest number that waits for lower ones.
+    #[must_use]
+    pub fn waits(&self) -> Option<u32> {
+        self.held.back().map(|(seq, _)| *seq)
+    }
+
+    /// Bytes of the table of what waits, which grows with it.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        self.held.capacity() * size_of::<(u32, P)>()
+    }
+
+    /// By how many bytes the table grows with one more that waits.
+    #[must_use]
+    pub fn growth_bytes(&self) -> usize {
+        let places = self.held.capacity();
+        (grown(places, self.held.len() + 1) - places) * size_of::<(u32, P)>()
+    }
+
+    /// Gives the memory of an empty table back: nothing waits.
+    pub fn rest(&mut self) {
+        if self.held.is_empty() {
+            self.held = VecDeque::new();
+        }
     }
 
     /// The sender says that all below `floor` is settled: it waits for the ACK of none of it. `lost` is told of those that never

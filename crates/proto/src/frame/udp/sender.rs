@@ -39,6 +39,7 @@ struct Flight<P> {
     bytes: u32,
     sent_ms: u64,
     due_ms: u64,
+    /// One more than [`TRIES_MAX`]: the end was put off once.
     tries: u8,
     /// How many ACKs came for numbers above.
     passed: u8,
@@ -74,6 +75,36 @@ impl<P> Sender<P> {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of the table of the window, which grows with it.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<P>>()
+    }
+
+    /// By how many bytes the table grows for a frame with this number; 0 for one that is not in the window.
+    #[must_use]
+    pub fn growth_bytes(&self, seq: u32) -> usize {
+        let at = seq.wrapping_sub(self.floor);
+        if at >= WINDOW {
+            return 0;
+        }
+        (grown(self.slots.capacity(), at as usize + 1) - self.slots.capacity()) * size_of::<Slot<P>>()
+    }
+
+    /// Makes the table as large as a frame with this number needs it. Panics when there is no room for it.
+    pub fn reserve(&mut self, seq: u32) {
+        let at = seq.wrapping_sub(self.floor);
+        assert!(at < WINDOW, "a table beyond the window");
+        self.slots.reserve_exact(grown(self.slots.capacity(), at as usize + 1) - self.slots.len());
+    }
+
+    /// Gives the memory of an empty table back: nothing is on its way.
+    pub fn rest(&mut self) {
+        if self.slots.is_empty() {
+            self.slots = VecDeque::new();
+        }
     }
 
     /// The number for the next frame of one who chooses his own; `None` while the window is full, or as many fly as may. Who answers
@@ -114,22 +145,23 @@ impl<P> Sender<P> {
     }
 
     /// An ACK came. Gives how many frames it acknowledged for the first time, or `None` when it is about a number that was never
-    /// sent. A frame that three others overtook is due at once (RFC 9002, section 6.1.1).
-    pub fn acknowledged(&mut self, seq: u32, ack: Ack, now_ms: u64) -> Option<u32> {
+    /// sent. A frame that three others overtook is due at once (RFC 9002, section 6.1.1). `free` gets back what was kept of those
+    /// that it acknowledged.
+    pub fn acknowledged(&mut self, seq: u32, ack: Ack, now_ms: u64, mut free: impl FnMut(P)) -> Option<u32> {
         let at = ahead(seq, self.floor);
         if at < -(WINDOW as i32) || at >= self.slots.len() as i32 {
             return None;
         }
         let flying = self.flying;
         self.measure(at, now_ms);
-        self.settle(at);
+        self.settle(at, &mut free);
         let mut before = ack.before;
         while before != 0 {
             let n = before.trailing_zeros();
             before &= before - 1;
-            self.settle(at - 1 - n as i32);
+            self.settle(at - 1 - n as i32, &mut free);
         }
-        self.confirm(ack.floor);
+        self.confirm(ack.floor, &mut free);
         let at = ahead(seq, self.floor);
         for slot in self.slots.iter_mut().take(at.max(0) as usize) {
             let Slot::Flying(flight) = slot else { continue };
@@ -167,7 +199,7 @@ impl<P> Sender<P> {
     }
 
     /// What is due, from slot `at` on: begin with 0, and ask until there is nothing. `late` says that this look itself comes late, so
-    /// that ACKs may have come that nobody has looked at: nothing is given up in it.
+    /// that ACKs may have come that nobody has looked at: what would be given up in it waits once more, and then never again.
     pub fn due(&mut self, at: &mut usize, now_ms: u64, late: bool) -> Option<Due<'_, P>> {
         if *at == 0 && self.asks() && self.ask_ms <= now_ms {
             self.asked = self.asked.saturating_add(1);
@@ -177,6 +209,7 @@ impl<P> Sender<P> {
         let rtt = self.rtt;
         let found = (*at..self.slots.len()).find(|n| match &mut self.slots[*n] {
             Slot::Flying(flight) if flight.due_ms <= now_ms && flight.tries == TRIES_MAX && late => {
+                flight.tries += 1;
                 flight.due_ms = now_ms + u64::from(rtt.rto_ms(1));
                 false
             }
@@ -189,7 +222,7 @@ impl<P> Sender<P> {
         };
         *at = n + 1;
         let seq = self.floor.wrapping_add(n as u32);
-        if matches!(&self.slots[n], Slot::Flying(flight) if flight.tries == TRIES_MAX) {
+        if matches!(&self.slots[n], Slot::Flying(flight) if flight.tries >= TRIES_MAX) {
             self.flying -= 1;
             let Slot::Flying(flight) = std::mem::replace(&mut self.slots[n], Slot::Skipped) else {
                 unreachable!("it was flying")
@@ -227,6 +260,9 @@ impl<P> Sender<P> {
 
     fn slot(&mut self, seq: u32) -> &mut Slot<P> {
         let at = seq.wrapping_sub(self.floor) as usize;
+        if at >= self.slots.len() {
+            self.reserve(seq);
+        }
         while self.slots.len() <= at {
             self.slots.push_back(Slot::Empty);
         }
@@ -242,24 +278,26 @@ impl<P> Sender<P> {
     }
 
     /// The peer says that all below `floor` is settled: its ACKs of them may be lost, and it knows of what was given up.
-    fn confirm(&mut self, floor: u32) {
+    fn confirm(&mut self, floor: u32, free: &mut impl FnMut(P)) {
         let up = ahead(floor, self.floor).max(0) as usize;
         let unsent = |slot: &Slot<P>| matches!(slot, Slot::Empty);
         if floor == 0 || up == 0 || up > self.slots.len() || self.slots.iter().take(up).any(unsent) {
             return;
         }
-        (0..up as i32).for_each(|at| self.settle(at));
+        (0..up as i32).for_each(|at| self.settle(at, free));
         self.slots.drain(..up);
         self.floor = self.floor.wrapping_add(up as u32);
         self.asked = 0;
     }
 
-    fn settle(&mut self, at: i32) {
+    fn settle(&mut self, at: i32, free: &mut impl FnMut(P)) {
         let Some(slot) = usize::try_from(at).ok().and_then(|at| self.slots.get_mut(at)) else { return };
-        if let Slot::Flying(flight) = slot {
+        if let Slot::Flying(_) = slot
+            && let Slot::Flying(flight) = std::mem::replace(slot, Slot::Acknowledged)
+        {
             self.bytes -= flight.bytes as usize;
-            *slot = Slot::Acknowledged;
             self.flying -= 1;
+            free(flight.frame);
         }
     }
 
@@ -279,6 +317,11 @@ impl<P> Sender<P> {
     fn asks(&self) -> bool {
         matches!(self.slots.front(), Some(Slot::Skipped))
     }
+}
+
+/// Places of a table that had `places` and needs `least`: doubled, so that a window that opens does not move it each time.
+pub(super) fn grown(places: usize, least: usize) -> usize {
+    if least <= places { places } else { least.next_power_of_two().max(8) }
 }
 
 /// So many later frames that came say that an earlier one did not.

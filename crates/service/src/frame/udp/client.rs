@@ -3,7 +3,8 @@
 //! Each frame that [`Client::send`] took ends in one way: [`News::Answer`], [`News::GivenUp`], [`News::NoAnswer`], or with
 //! [`News::Closed`]. An answer comes once.
 
-use super::link::{Link, Moment, Press};
+use super::link::{Link, Moment};
+use super::press::Press;
 use bytes::Bytes;
 use proto::frame::udp::{
     COOKIE_BYTES, Caller, CallerSays, CallerState, Came, RTO_FIRST_MS, RTO_MAX_MS, Taken,
@@ -127,10 +128,15 @@ impl Client {
         }
         // Not so far ahead of the answers that the server has no room for them in its window, which rises with our ACKs.
         let owed = |seq: u32| seq.wrapping_sub(link.receiver.floor()) < OWED_MAX;
-        let seq =
-            link.sender.next().filter(|seq| owed(*seq) && link.has_room(*seq, payload.len())).ok_or(Full)?;
-        let header = Header::new(kind, payload.len() as u32, seq).with(flags);
-        link.send(&header, payload, now_ms, &mut |frame| host.send(frame));
+        let header = Header::new(kind, payload.len() as u32, 0).with(flags);
+        let frame_bytes = header.frame_bytes();
+        let seq = link
+            .sender
+            .next()
+            .filter(|seq| owed(*seq) && link.need(*seq, frame_bytes, false).is_some())
+            .ok_or(Full)?;
+        let frame = self.press.keep(&Header { seq, ..header }, payload);
+        link.send(seq, frame, now_ms, &mut |frame| host.send(frame));
         Ok(seq)
     }
 
@@ -181,8 +187,8 @@ impl Client {
         };
         let parting = self.caller.state() == CallerState::Parting;
         // A server that cannot be agreed with is told of before it changes anything.
-        let offer = Offer { payload_bytes_max: u32::MAX, ..Offer::default() };
-        let agreed = if matches!(came, Came::Bare) { Some(hello.agree(&offer)?) } else { None };
+        let agreed =
+            if matches!(came, Came::Bare) { Some(hello.agree_datagram(&Offer::default())?) } else { None };
         match self.caller.on(came) {
             CallerSays::Nothing => {}
             // A server that refuses each proof would have it asked for ever.
@@ -209,10 +215,10 @@ impl Client {
             }
             CallerSays::Heard if header.kind == Kind::Ack => {
                 let ack = read::<Ack>(payload)?;
-                self.heard(now_ms, |link| link.acknowledged(header.seq, ack, now_ms).is_some());
+                self.heard(now_ms, |link, press| link.acknowledged(header.seq, ack, now_ms, press).is_some());
             }
             CallerSays::Heard => {
-                self.heard(now_ms, |link| link.sender.confirmed(header.seq));
+                self.heard(now_ms, |link, _| link.sender.confirmed(header.seq));
             }
             CallerSays::Take => self.take(header, payload, now_ms, host),
             CallerSays::Leave => host.news(News::Leaving),
@@ -279,7 +285,7 @@ impl Client {
 
     fn pong(&mut self, seq: u32, payload: &[u8], now_ms: u64, host: &mut impl Host) {
         let mut known = false;
-        self.heard(now_ms, |link| {
+        self.heard(now_ms, |link, _| {
             known = link.receiver.settle(seq, |lost| host.news(News::NoAnswer(lost)));
             known
         });
@@ -299,7 +305,10 @@ impl Client {
             }
             return;
         }
-        let taken = link.take(header, payload);
+        let taken = match link.receiver.look(header.seq, header.flags.has(Flags::ORDERED)) {
+            Taken::Held if !link.may_hold(header.frame_bytes()) => Taken::NoRoom,
+            _ => link.take(header, payload, &mut self.press),
+        };
         if matches!(taken, Taken::Beyond | Taken::NoRoom) {
             return;
         }
@@ -312,14 +321,17 @@ impl Client {
     }
 
     fn release(&mut self, host: &mut impl Host) {
-        while let Some((header, payload)) = self.link.as_mut().and_then(Link::pop) {
-            host.news(News::Answer(header, &payload));
+        while let Some((_, frame)) = self.link.as_mut().and_then(Link::pop) {
+            if let Ok((header, payload)) = datagram(&frame, &Rules::DATAGRAM) {
+                host.news(News::Answer(header, payload));
+            }
+            self.press.give_back(frame);
         }
     }
 
-    fn heard(&mut self, now_ms: u64, act: impl FnOnce(&mut Link) -> bool) {
+    fn heard(&mut self, now_ms: u64, act: impl FnOnce(&mut Link, &mut Press) -> bool) {
         if let Some(link) = &mut self.link
-            && act(link)
+            && act(link, &mut self.press)
         {
             link.heard = Heard::at(now_ms);
         }

@@ -2,25 +2,33 @@
 //!
 //! The same for a server and a client. No clock and no socket: frames go to whoever is given as `wire`.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use proto::frame::heartbeat::{Beat, Look};
+use super::press::{Press, piece_bytes};
+use bytes::Bytes;
+use proto::frame::heartbeat::{Beat, LATE_MS, Look};
 use proto::frame::udp::{Due, Receiver, Sender, Taken};
-use proto::frame::{Ack, Flags, HEADER_BYTES, Header, Heard, Kind, Message, Pace, sum, write};
+use proto::frame::{Ack, Flags, Header, Heard, Kind, Pace};
 
-/// Most bytes that are kept for one peer: frames that are not acknowledged, and frames that wait for their order.
+/// Most bytes that are kept for one peer: frames that are not acknowledged, frames that wait for their order (half of it at most), and
+/// the tables of both.
 pub const KEPT_BYTES_MAX: usize = 256 << 10;
+
+/// How long a number may be missing while higher ones wait for it, in milliseconds: about twice what all tries of a frame take. Who
+/// waits longer waits for a sender that does not keep to the protocol.
+pub const ORDER_MS: u64 = 60_000;
 
 /// One conversation.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) sender: Sender<Bytes>,
-    pub(super) receiver: Receiver<(Header, Bytes)>,
+    pub(super) receiver: Receiver<Bytes>,
     pub(super) heard: Heard,
     pub(super) pace: Pace,
     /// When the heartbeat looks next.
     beat_ms: u64,
+    /// Of the frames that wait for their order.
     held_bytes: usize,
-    press: Press,
+    /// A number that waited at this time, and all below it were sent before. See [`Link::watch`].
+    waits: Option<(u32, u64)>,
 }
 
 /// What a look at a conversation did.
@@ -32,6 +40,8 @@ pub(super) struct Looked {
     pub(super) postponed: u64,
     /// The peer is dead.
     pub(super) dead: bool,
+    /// A gap in what was to come in order is open for too long.
+    pub(super) gap: bool,
 }
 
 /// What a look knows of itself.
@@ -58,110 +68,132 @@ impl Link {
             pace,
             beat_ms: now_ms + u64::from(pace.beat_ms(random)),
             held_bytes: 0,
-            press: Press::default(),
+            waits: None,
         }
     }
 
     /// Bytes that are kept.
-    pub(super) const fn kept(&self) -> usize {
-        self.sender.bytes() + self.held_bytes
+    pub(super) fn kept(&self) -> usize {
+        self.sender.bytes() + self.held_bytes + self.sender.table_bytes() + self.receiver.table_bytes()
     }
 
-    /// Whether a frame of so many bytes of payload may be sent with this number, which the peer will have to acknowledge.
-    pub(super) fn has_room(&self, seq: u32, bytes: usize) -> bool {
-        self.sender.has_room(seq) && self.kept() + bytes <= KEPT_BYTES_MAX
+    /// What would be kept for a frame of so many bytes that the peer has to acknowledge, sent with this number now, or when it has
+    /// waited for its order. `None` when there is no room for it in the window, or within [`KEPT_BYTES_MAX`].
+    pub(super) fn need(&self, seq: u32, frame_bytes: usize, waits: bool) -> Option<usize> {
+        if !self.sender.has_room(seq) {
+            return None;
+        }
+        let table = if waits { self.receiver.growth_bytes() } else { 0 };
+        let need = piece_bytes(frame_bytes) + self.sender.growth_bytes(seq) + table;
+        // So what all that waits waits for finds room.
+        let most = if waits { KEPT_BYTES_MAX / 2 } else { KEPT_BYTES_MAX };
+        (self.kept() + need <= most).then_some(need)
     }
 
-    /// Sends a frame until it is acknowledged.
-    pub(super) fn send(
-        &mut self,
-        header: &Header,
-        payload: &[u8],
-        now_ms: u64,
-        wire: &mut impl FnMut(Bytes),
-    ) {
-        let frame = self.press.frame(header, payload);
-        self.sender.sent(header.seq, frame.clone(), frame.len(), now_ms);
+    /// Whether there is room for a frame of so many bytes to wait for its order.
+    pub(super) fn may_hold(&self, frame_bytes: usize) -> bool {
+        self.kept() + piece_bytes(frame_bytes) + self.receiver.growth_bytes() <= KEPT_BYTES_MAX
+    }
+
+    /// Sends a frame that the press keeps until it is acknowledged.
+    pub(super) fn send(&mut self, seq: u32, frame: Bytes, now_ms: u64, wire: &mut impl FnMut(Bytes)) {
+        self.sender.sent(seq, frame.clone(), piece_bytes(frame.len()), now_ms);
         wire(frame);
     }
 
-    /// Takes a frame that wants an ACK; see [`Receiver::take`].
-    pub(super) fn take(&mut self, header: &Header, payload: &[u8]) -> Taken {
-        let fits = self.kept() + payload.len() <= KEPT_BYTES_MAX;
-        let Link { receiver, press, .. } = self;
-        let keep = || fits.then(|| (*header, press.keep(payload)));
-        let taken = receiver.take(header.seq, header.flags.has(Flags::ORDERED), keep);
+    /// Takes a frame that wants an ACK; see [`Receiver::take`]. One that waits for its order is kept as `header` says.
+    pub(super) fn take(&mut self, header: &Header, payload: &[u8], press: &mut Press) -> Taken {
+        let keep = || Some(press.keep(header, payload));
+        let taken = self.receiver.take(header.seq, header.flags.has(Flags::ORDERED), keep);
         if taken == Taken::Held {
-            self.held_bytes += payload.len();
+            self.held_bytes += piece_bytes(header.frame_bytes());
         }
         taken
     }
 
-    /// The next frame that waited and need not any more.
-    pub(super) fn pop(&mut self) -> Option<(Header, Bytes)> {
-        let (_, (header, payload)) = self.receiver.pop()?;
-        self.held_bytes -= payload.len();
-        Some((header, payload))
+    /// The next frame that waited and need not any more, with its number.
+    pub(super) fn pop(&mut self) -> Option<(u32, Bytes)> {
+        let (seq, frame) = self.receiver.pop()?;
+        self.held_bytes -= piece_bytes(frame.len());
+        Some((seq, frame))
+    }
+
+    /// Takes note of what waits for its order. A sender gives a number up within 32 s after it sent it, and says so: all
+    /// that is below one that waits is settled in that time, whatever was sent since. So a frame waits for twice [`ORDER_MS`] at most,
+    /// if its peer leaves numbers out.
+    pub(super) fn watch(&mut self, now_ms: u64) {
+        let floor = self.receiver.floor();
+        let below = |seq: u32| (seq.wrapping_sub(floor) as i32) < 0;
+        self.waits = match (self.receiver.waits(), self.waits) {
+            (Some(top), None) => Some((top, now_ms)),
+            (Some(top), Some((seq, _))) if below(seq) => Some((top, now_ms)),
+            (Some(_), waits) => waits,
+            (None, _) => None,
+        };
     }
 
     /// An ACK came. `None` when it is about a number that was never sent.
-    pub(super) fn acknowledged(&mut self, seq: u32, ack: Ack, now_ms: u64) -> Option<u32> {
-        self.sender.acknowledged(seq, ack, now_ms)
+    pub(super) fn acknowledged(&mut self, seq: u32, ack: Ack, now_ms: u64, press: &mut Press) -> Option<u32> {
+        self.sender.acknowledged(seq, ack, now_ms, |piece| press.give_back(piece))
     }
 
     /// When something is to be done next, in milliseconds.
     pub(super) fn due_ms(&self) -> u64 {
-        self.sender.due_ms().map_or(self.beat_ms, |due| due.min(self.beat_ms))
+        let waits = self.waits.map(|(_, since)| since + ORDER_MS);
+        [self.sender.due_ms(), waits].into_iter().flatten().fold(self.beat_ms, u64::min)
     }
 
     /// Does what is due. `lost` is told of each frame that is given up.
     pub(super) fn look(
         &mut self,
         moment: Moment,
-        scratch: &mut Press,
+        press: &mut Press,
         wire: &mut impl FnMut(Bytes),
         mut lost: impl FnMut(u32),
     ) -> Looked {
         let Moment { now_ms, late_ms, .. } = moment;
         let mut looked = Looked::default();
         if self.beat_ms <= now_ms {
-            self.beat(moment, scratch, wire, &mut looked);
+            self.beat(moment, press, wire, &mut looked);
             if looked.dead {
                 return looked;
             }
         }
-        let (mut at, late) = (0, late_ms > u64::from(proto::frame::heartbeat::LATE_MS));
-        let Link { sender, press, .. } = self;
-        while let Some(due) = sender.due(&mut at, now_ms, late) {
+        let late = late_ms > u64::from(LATE_MS);
+        if let Some((_, since)) = &mut self.waits {
+            // Time in which nobody listened is not the peer's.
+            *since = (*since + if late { late_ms } else { 0 }).min(now_ms);
+            looked.gap = *since + ORDER_MS <= now_ms;
+        }
+        let mut at = 0;
+        while let Some(due) = self.sender.due(&mut at, now_ms, late) {
             match due {
                 Due::Again(_, frame) => {
                     looked.retransmitted += 1;
-                    if !Flags(frame[FLAGS_AT]).has(Flags::RETRANSMISSION) {
-                        *frame = press.marked(frame);
-                    }
+                    press.mark(frame);
                     wire(frame.clone());
                 }
-                Due::Lost(seq, _) => {
+                Due::Lost(seq, piece) => {
+                    press.give_back(piece);
                     looked.given_up += 1;
                     lost(seq);
                 }
                 Due::Ask(floor) => {
                     looked.pings += 1;
-                    wire(scratch.frame(&Header::new(Kind::Ping, 0, floor), &[]));
+                    wire(press.frame(&Header::new(Kind::Ping, 0, floor), &[]));
                 }
             }
         }
         looked
     }
 
-    fn beat(
-        &mut self,
-        moment: Moment,
-        scratch: &mut Press,
-        wire: &mut impl FnMut(Bytes),
-        looked: &mut Looked,
-    ) {
+    fn beat(&mut self, moment: Moment, press: &mut Press, wire: &mut impl FnMut(Bytes), looked: &mut Looked) {
         let Moment { now_ms, late_ms, behind, random } = moment;
+        // Nothing is on its way: a table that was large once is no longer paid for.
+        if self.receiver.waits().is_none() {
+            self.sender.rest();
+            self.receiver.rest();
+        }
         let next = match self.heard.look(self.pace, Look { now_ms, late_ms, behind }, random) {
             Beat::Wait(ms) => ms,
             Beat::Postpone(ms) => {
@@ -172,7 +204,7 @@ impl Link {
                 looked.pings += 1;
                 // With a stamp it is long enough for a server that does not know us any more to say so.
                 let stamp = proto::frame::Ping { stamp: now_ms };
-                wire(scratch.message(Kind::Ping, self.sender.floor(), &stamp));
+                wire(press.message(Kind::Ping, self.sender.floor(), &stamp));
                 ms
             }
             Beat::Dead => {
@@ -183,63 +215,3 @@ impl Link {
         self.beat_ms = now_ms + u64::from(next);
     }
 }
-
-/// Frames are written here, many to a piece of memory, which is used again when none of them is needed any more.
-#[derive(Debug, Default)]
-pub(super) struct Press(BytesMut);
-
-impl Press {
-    /// A frame with its payload, and its sum if the flag is set.
-    pub(super) fn frame(&mut self, header: &Header, payload: &[u8]) -> Bytes {
-        self.reserve(header.frame_bytes());
-        self.0.put_slice(&header.to_bytes());
-        self.0.put_slice(payload);
-        if header.flags.has(Flags::CRC) {
-            self.0.put_slice(&sum(header, payload));
-        }
-        self.0.split().freeze()
-    }
-
-    /// A control frame.
-    pub(super) fn message(&mut self, kind: Kind, seq: u32, message: &impl Message) -> Bytes {
-        let mut frame = Vec::with_capacity(MESSAGE_BYTES);
-        write(&mut frame, kind, Flags::NONE, seq, message);
-        self.keep(&frame)
-    }
-
-    /// The ACK of a frame: what is said most, and needs no allocation.
-    pub(super) fn ack(&mut self, seq: u32, ack: Ack) -> Bytes {
-        let length = ack.encoded_len();
-        self.reserve(HEADER_BYTES + length);
-        self.0.put_slice(&Header::new(Kind::Ack, length as u32, seq).to_bytes());
-        ack.encode_raw(&mut self.0);
-        self.0.split().freeze()
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Bytes {
-        self.reserve(bytes.len());
-        self.0.put_slice(bytes);
-        self.0.split().freeze()
-    }
-
-    /// The same frame as one that was sent before. The sum does not cover flags.
-    fn marked(&mut self, frame: &[u8]) -> Bytes {
-        self.reserve(frame.len());
-        self.0.put_slice(frame);
-        self.0[FLAGS_AT] |= Flags::RETRANSMISSION.0;
-        self.0.split().freeze()
-    }
-
-    /// A new piece only when the old one is full.
-    fn reserve(&mut self, bytes: usize) {
-        if self.0.capacity() < bytes {
-            self.0.reserve(bytes.max(PIECE_BYTES));
-        }
-    }
-}
-
-const FLAGS_AT: usize = 3;
-/// Longest control frame that is said, as a first guess.
-const MESSAGE_BYTES: usize = 128;
-/// An idle peer keeps none: a piece is taken with the first frame.
-const PIECE_BYTES: usize = 4 << 10;

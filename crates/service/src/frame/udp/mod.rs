@@ -2,16 +2,22 @@
 //!
 //! - `server.rs`: what comes to the datagram listeners of a seat, and the table of its peers
 //! - `link.rs`: a conversation that was agreed to, the same for both sides
+//! - `room.rs`: what is kept for them, and how much of it one host may have
+//! - `press.rs`: the memory that frames are written to
+//! - `farewell.rs`: whom a drain tells when
 //! - `client.rs`: the other side; it has no socket and no clock of its own
 //! - `weather.rs`: loss, duplication and reordering on purpose, for those who test
 
 mod client;
+mod farewell;
 mod link;
+mod press;
+mod room;
 mod server;
 mod weather;
 
 pub use client::{Client, Closed, Full, Host, News};
-pub use link::{KEPT_BYTES_MAX, Moment};
+pub use link::{KEPT_BYTES_MAX, Moment, ORDER_MS};
 pub use proto::frame::udp::{CallerState, Jar, KEY_BYTES};
 pub use server::Server;
 pub use weather::{Odds, Weather};

@@ -1,11 +1,14 @@
 //! The datagram listeners of one seat that speak frames: who is known, and what is said to whom.
 //!
 //! A stranger costs nothing but the time of an answer, which is never longer than what came. What is kept begins with a cookie that
-//! came back, and is bounded: [`Config::peers_max`] peers, [`KEPT_BYTES_MAX`] bytes each, 64 MiB on all of the seat.
-//! A frame that finds no room is not taken, and not acknowledged: its sender sends it again.
+//! came back, and is bounded: [`Config::peers_max`] peers, [`KEPT_BYTES_MAX`](super::KEPT_BYTES_MAX) bytes each, and what [`Room`] gives
+//! the host of each. A frame that finds no room is not taken, and not acknowledged: its sender sends it again.
 
 use super::Config;
-use super::link::{KEPT_BYTES_MAX, Link, Looked, Moment, Press};
+use super::farewell::Farewell;
+use super::link::{Link, Looked, Moment};
+use super::press::Press;
+use super::room::{Host, Room};
 use crate::udp_echo;
 use bytes::Bytes;
 use linux::Chunk;
@@ -17,29 +20,27 @@ use shard::{Io, Leg, ListenerId, Packet, Service, Tick, Token};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
-
-/// Most bytes that are kept for all peers of a seat.
-pub(super) const KEPT_SEAT_MAX: usize = 64 << 20;
 
 /// What one seat serves over datagrams.
 #[derive(Debug, Default)]
 pub struct Server {
     peers: HashMap<Key, Box<Peer>, Hasher>,
     alarms: HashMap<Token, Key, Hasher>,
-    scratch: Press,
-    kept: usize,
+    press: Press,
+    room: Room,
     /// Makes the places in the tables unguessable. 0 until the first peer.
     salt: u64,
-    /// The end of the grace of a drain.
-    last: Option<Token>,
+    /// A drain that has begun.
+    farewell: Option<Farewell>,
 }
 
 type Hasher = BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// Whom a datagram is from: its address, and which of ours it talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     salt: u64,
     listener: u16,
     peer: SocketAddr,
@@ -55,6 +56,9 @@ struct Peer {
     alarm: Token,
     due_ms: u64,
     link: Link,
+    host: Rc<Host>,
+    /// What the account of the room says is kept for it.
+    counted: usize,
 }
 
 impl Server {
@@ -92,9 +96,8 @@ impl Server {
 
     /// A timer fired: whether it was one of this.
     pub fn on_timer<S: Service>(&mut self, token: Token, io: &mut Io<'_, S>) -> bool {
-        if self.last == Some(token) {
-            let all: Vec<Key> = self.peers.keys().copied().collect();
-            all.iter().for_each(|key| self.forget(key, io));
+        if self.farewell.as_ref().is_some_and(|farewell| farewell.knows(token)) {
+            self.part(token, io);
             return true;
         }
         let Some(key) = self.alarms.remove(&token) else { return false };
@@ -103,12 +106,10 @@ impl Server {
         let over = peer.link.heard.quiet_ms(now_ms).saturating_sub(peer.link.pace.patience_ms());
         let behind = !io.caught_up_since(Tick(now_ms.saturating_sub(over.into())));
         let moment = Moment { now_ms, late_ms: io.late_ms(), behind, random: io.random() };
-        let before = peer.link.kept();
         let leg = peer.leg;
         let mut wire = |frame: Bytes| send(leg, &key, frame, io);
-        let looked = peer.link.look(moment, &mut self.scratch, &mut wire, |_| {});
-        self.kept -= before - peer.link.kept();
-        let Looked { retransmitted, given_up, pings, postponed, dead } = looked;
+        let looked = peer.link.look(moment, &mut self.press, &mut wire, |_| {});
+        let Looked { retransmitted, given_up, pings, postponed, dead, gap } = looked;
         let meter = io.meter();
         meter.frames_retransmitted.add(retransmitted);
         meter.frames_given_up.add(given_up);
@@ -117,8 +118,14 @@ impl Server {
         if dead {
             meter.peers_silent.inc();
             self.forget(&key, io);
+        } else if gap {
+            let about = peer.link.receiver.floor();
+            let error = Error { code: Refusal::OrderLate.number(), text: String::new() };
+            count(Refusal::OrderLate, io);
+            send(leg, &key, self.press.message(Kind::Error, about, &error), io);
+            self.forget(&key, io);
         } else {
-            self.arm(&key, io);
+            self.touched(&key, io);
         }
         true
     }
@@ -126,11 +133,24 @@ impl Server {
     /// The seat drains: every peer is told, and has `until` or a second, whichever is less, to finish.
     pub fn drain<S: Service>(&mut self, until: Tick, io: &mut Io<'_, S>) {
         let grace = DRAIN_GRACE.min(Duration::from_millis(until.0.saturating_sub(io.now().0) / 2));
-        self.last = Some(io.timer(grace));
-        for (key, peer) in &self.peers {
-            let goaway = Goaway { deadline_ms: grace.as_millis() as u32, text: String::new() };
-            let frame = self.scratch.message(Kind::Goaway, peer.link.sender.floor(), &goaway);
-            send(peer.leg, key, frame, io);
+        let farewell = Farewell::new(self.peers.keys().copied().collect(), grace, io);
+        self.farewell = Some(farewell);
+    }
+
+    /// A step of the drain: a few peers more are told, or the grace is over.
+    fn part<S: Service>(&mut self, token: Token, io: &mut Io<'_, S>) {
+        let Server { farewell: Some(farewell), peers, press, .. } = self else { return };
+        if farewell.is_over(token) {
+            for key in farewell.end(io) {
+                self.forget(&key, io);
+            }
+            return;
+        }
+        let goaway = Goaway { deadline_ms: farewell.left_ms(io), text: String::new() };
+        for key in farewell.step(|key| peers.contains_key(key), io) {
+            if let Some(peer) = peers.get(key) {
+                send(peer.leg, key, press.message(Kind::Goaway, peer.link.sender.floor(), &goaway), io);
+            }
         }
     }
 
@@ -141,10 +161,15 @@ impl Server {
         self.salt
     }
 
-    /// Sets the timer of a peer to when something is due, unless it fires before that anyway.
-    fn arm<S: Service>(&mut self, key: &Key, io: &mut Io<'_, S>) {
+    /// What follows whatever happened to a peer: the account, and the timer, unless it fires before something is due anyway.
+    fn touched<S: Service>(&mut self, key: &Key, io: &mut Io<'_, S>) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let (due_ms, now_ms) = (peer.link.due_ms(), io.now().0);
+        let now_ms = io.now().0;
+        peer.link.watch(now_ms);
+        let kept = peer.link.kept();
+        self.room.count(&peer.host, std::mem::replace(&mut peer.counted, kept), kept);
+        io.meter().frame_bytes_kept.set(self.room.kept() as u64);
+        let due_ms = peer.link.due_ms();
         let is_armed = self.alarms.contains_key(&peer.alarm);
         if is_armed && peer.due_ms <= due_ms {
             return;
@@ -160,7 +185,8 @@ impl Server {
 
     fn forget<S: Service>(&mut self, key: &Key, io: &mut Io<'_, S>) {
         let Some(peer) = self.peers.remove(key) else { return };
-        self.kept -= peer.link.kept();
+        self.room.leave(&peer.host, peer.counted);
+        io.meter().frame_bytes_kept.set(self.room.kept() as u64);
         self.alarms.remove(&peer.alarm);
         io.cancel(peer.alarm);
         io.meter().frame_peers.dec();
@@ -223,13 +249,13 @@ impl<S: Service> Turn<'_, '_, '_, S> {
             }
             ServerSays::Heard if header.kind == Kind::Ack => {
                 let ack: Ack = read(payload)?;
-                self.known(|link, _| link.acknowledged(header.seq, ack, now_ms).is_some());
+                self.known(|link, press| link.acknowledged(header.seq, ack, now_ms, press).is_some());
             }
             ServerSays::Heard => self.known(|link, _| link.sender.confirmed(header.seq)),
             ServerSays::Take => return self.take(header, payload, packet),
             ServerSays::Finish => {
                 if self.is_near(header.seq) {
-                    let frame = self.server.scratch.frame(&Header::new(Kind::Goaway, 0, header.seq), &[]);
+                    let frame = self.server.press.frame(&Header::new(Kind::Goaway, 0, header.seq), &[]);
                     self.wire(frame);
                     self.server.forget(&self.key, self.io);
                 }
@@ -262,24 +288,32 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         if self.server.peers.len() >= self.config.peers_max {
             return Err(Refusal::Busy);
         }
-        let mut agreed = hello.agree(&self.config.offer)?;
-        agreed.payload_bytes_max = agreed.payload_bytes_max.min(Rules::DATAGRAM.payload_bytes_max);
+        let agreed = hello.agree_datagram(&self.config.offer)?;
+        let Server { room, peers, alarms, .. } = &mut self.server;
+        let host =
+            room.enter(self.key.salt, self.key.peer.ip(), self.config.peers_max).ok_or(Refusal::Busy)?;
         let link = Link::new(seq, agreed.pace, now_ms, self.io.random());
-        let alarm = self.io.timer(Duration::from_millis(link.due_ms() - now_ms));
         let due_ms = link.due_ms();
-        let peer = Box::new(Peer { leg: self.leg, hello: seq, agreed, alarm, due_ms, link });
-        self.server.alarms.insert(alarm, self.key);
-        self.server.peers.insert(self.key, peer);
+        let alarm = self.io.timer(Duration::from_millis(due_ms - now_ms));
+        let peer = Peer { leg: self.leg, hello: seq, agreed, alarm, due_ms, link, host, counted: 0 };
+        alarms.insert(alarm, self.key);
+        peers.insert(self.key, Box::new(peer));
         self.io.meter().frame_peers.inc();
         Ok(Some(agreed))
     }
 
     fn pong(&mut self, seq: u32, payload: &[u8]) {
+        let peer = self.server.peers.get_mut(&self.key).expect("it is known");
+        // There will be no answers to what was given up, which takes places in the table until the peer knows.
+        let growth = peer.link.sender.growth_bytes(seq.wrapping_sub(1));
+        if growth > 0 && !self.server.room.has(&peer.host, growth, false) {
+            return self.io.meter().frames_no_room.inc();
+        }
         self.known(|link, _| link.receiver.settle(seq, |_| {}));
         if !self.is_near(seq) {
             return;
         }
-        let frame = self.server.scratch.frame(&Header::new(Kind::Pong, payload.len() as u32, seq), payload);
+        let frame = self.server.press.frame(&Header::new(Kind::Pong, payload.len() as u32, seq), payload);
         self.wire(frame);
         self.io.meter().heartbeats_answered.inc();
         // What waited for a frame that was given up goes on; and there will be no answer to that one.
@@ -287,14 +321,14 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         let peer = self.server.peers.get_mut(&self.key).expect("it is known");
         let floor = peer.link.receiver.floor();
         peer.link.sender.leave_out(floor);
-        self.server.arm(&self.key, self.io);
+        self.server.touched(&self.key, self.io);
     }
 
     /// DATA of a peer: sent back, once.
     fn take(&mut self, header: &Header, payload: &[u8], packet: &Packet<'_>) -> Result<(), Refusal> {
         let now_ms = self.io.now().0;
-        let full = self.server.kept + packet.bytes().len() > KEPT_SEAT_MAX;
-        let peer = self.server.peers.get_mut(&self.key).expect("it is known");
+        let Server { peers, room, press, .. } = &mut self.server;
+        let peer = peers.get_mut(&self.key).expect("it is known");
         if header.length > peer.agreed.payload_bytes_max {
             return Err(Refusal::TooLong);
         }
@@ -313,23 +347,24 @@ impl<S: Service> Turn<'_, '_, '_, S> {
             }
             return Ok(());
         }
-        let before = link.kept();
-        // What all that is held waits for is never held up by it.
-        let awaited = header.seq == link.receiver.floor();
-        let bytes = if awaited { 0 } else { packet.bytes().len() };
-        let taken = match link.receiver.look(header.seq, ordered) {
-            Taken::Now | Taken::Held if full && !awaited || !link.has_room(header.seq, bytes) => {
-                Taken::NoRoom
-            }
-            Taken::Now | Taken::Held => link.take(header, payload),
+        let back = Header { flags: header.flags.without(Flags::RETRANSMISSION), ..*header };
+        let looked = link.receiver.look(header.seq, ordered);
+        let waits = looked == Taken::Held;
+        let taken = match looked {
+            Taken::Now | Taken::Held => match link.need(header.seq, header.frame_bytes(), waits) {
+                Some(need) if room.has(&peer.host, need, waits) => link.take(&back, payload, press),
+                _ => Taken::NoRoom,
+            },
             other => other,
         };
-        let held = link.kept() - before;
+        if taken == Taken::Held {
+            // The place of its answer was asked for with it.
+            link.sender.reserve(header.seq);
+        }
         if taken != Taken::Beyond {
             link.heard = Heard::at(now_ms);
         }
         let ack = link.receiver.ack(header.seq);
-        self.server.kept += held;
         match taken {
             Taken::Now | Taken::Held => {}
             Taken::Duplicate => self.io.meter().frames_duplicate.inc(),
@@ -342,35 +377,32 @@ impl<S: Service> Turn<'_, '_, '_, S> {
                 return Ok(());
             }
         }
-        let ack = self.server.scratch.ack(header.seq, ack);
+        let ack = self.server.press.ack(header.seq, ack);
         self.wire(ack);
         if taken == Taken::Now {
-            self.echo(header, payload);
+            let frame = self.server.press.keep(&back, payload);
+            self.echo(header.seq, frame);
             self.release();
         }
-        self.server.arm(&self.key, self.io);
+        self.server.touched(&self.key, self.io);
         Ok(())
     }
 
     /// What waited for its order goes on.
     fn release(&mut self) {
         while let Some(peer) = self.server.peers.get_mut(&self.key)
-            && let Some((header, payload)) = peer.link.pop()
+            && let Some((seq, frame)) = peer.link.pop()
         {
-            self.server.kept -= payload.len();
-            self.echo(&header, &payload);
+            self.echo(seq, frame);
         }
     }
 
     /// Sends a frame back until it is acknowledged.
-    fn echo(&mut self, header: &Header, payload: &[u8]) {
+    fn echo(&mut self, seq: u32, frame: Bytes) {
         self.served();
-        let back = Header { flags: header.flags.without(Flags::RETRANSMISSION), ..*header };
         let Turn { server, leg, key, io, .. } = self;
         let peer = server.peers.get_mut(key).expect("it is known");
-        let before = peer.link.kept();
-        peer.link.send(&back, payload, io.now().0, &mut |frame| send(*leg, key, frame, io));
-        server.kept += peer.link.kept() - before;
+        peer.link.send(seq, frame, io.now().0, &mut |frame| send(*leg, key, frame, io));
     }
 
     fn served(&mut self) {
@@ -379,17 +411,16 @@ impl<S: Service> Turn<'_, '_, '_, S> {
     }
 
     /// Something of a peer that is known; `act` says whether its number can be right. Only then was the peer heard.
-    fn known(&mut self, act: impl FnOnce(&mut Link, &mut Io<'_, S>) -> bool) {
+    fn known(&mut self, act: impl FnOnce(&mut Link, &mut Press) -> bool) {
         let now_ms = self.io.now().0;
-        let peer = self.server.peers.get_mut(&self.key).expect("it is known");
-        let before = peer.link.kept();
-        if act(&mut peer.link, self.io) {
-            peer.link.heard = Heard::at(now_ms);
+        let Server { peers, press, .. } = &mut self.server;
+        let link = &mut peers.get_mut(&self.key).expect("it is known").link;
+        if act(link, press) {
+            link.heard = Heard::at(now_ms);
         } else {
             self.io.meter().frames_strange.inc();
         }
-        self.server.kept -= before - peer.link.kept();
-        self.server.arm(&self.key, self.io);
+        self.server.touched(&self.key, self.io);
     }
 
     /// Whether a number is near what the peer sends now: who cannot see its datagrams does not guess it.
@@ -408,7 +439,7 @@ impl<S: Service> Turn<'_, '_, '_, S> {
 
     /// To somebody who may not be who he says: never more than came.
     fn say(&mut self, kind: Kind, seq: u32, message: &impl proto::frame::Message, asked: usize) {
-        let frame = self.server.scratch.message(kind, seq, message);
+        let frame = self.server.press.message(kind, seq, message);
         if frame.len() <= asked {
             self.wire(frame);
         }
@@ -439,4 +470,3 @@ fn count<S: Service>(refusal: Refusal, io: &mut Io<'_, S>) {
 const REPLACED_MS: u32 = 1_000;
 /// How long a drain goes on answering after GOAWAY, at most half of its time.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
-const _: () = assert!(KEPT_BYTES_MAX <= KEPT_SEAT_MAX);
