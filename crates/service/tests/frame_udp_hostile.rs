@@ -8,7 +8,7 @@ use proto::frame::udp::COOKIE_BYTES;
 use proto::frame::{Error, Flags, Goaway, Header, Hello, Kind, Offer, Ping, Rules, datagram, read, write};
 use scenarios::frame_udp::{Caller, Told};
 use service::any::{Any, Config, Kind as Served};
-use service::frame::udp::{self, Jar, KEPT_BYTES_MAX, ORDER_MS, PEERS_MAX};
+use service::frame::udp::{self, Jar, KEPT_BYTES_MAX, ORDER_MS, PEERS_MAX, PROOF_MS};
 use shard::ListenerId;
 use shard::engine::sim::{Faults, Post, Run, Sim, Station, listener, plan};
 use shard::meter::Snapshot;
@@ -27,8 +27,11 @@ struct Rogue {
     /// It stays for so long after it was greeted, and says PING every four seconds.
     stays_s: u64,
     seq: u32,
+    first: u32,
     said: usize,
     greeted_ms: Option<u64>,
+    /// It answers no PING: it does not see what the server sends, and goes on from what it has seen before.
+    blind: bool,
     /// Everything it has sent is sent again when it would leave, from here on.
     repeats: Option<usize>,
     sent: Vec<Vec<u8>>,
@@ -56,8 +59,10 @@ impl Rogue {
             says: Vec::new(),
             stays_s: 1,
             seq,
+            first: 0,
             said: 0,
             greeted_ms: None,
+            blind: false,
             repeats: None,
             sent: Vec::new(),
             seen: seen.clone(),
@@ -84,7 +89,7 @@ impl Rogue {
             && at <= since
         {
             self.said += 1;
-            let header = Header::new(kind, bytes as u32, self.seq.wrapping_add(1 + number)).with(flags);
+            let header = Header::new(kind, bytes as u32, self.first.wrapping_add(number)).with(flags);
             self.send(post, [&header.to_bytes()[..], &vec![7; bytes]].concat());
         }
         if since >= self.stays_s * 1_000 {
@@ -116,6 +121,7 @@ impl Station for Rogue {
                     self.say_hello(post, hello.cookie);
                 } else if self.greeted_ms.is_none() {
                     self.greeted_ms = Some(now_ms);
+                    self.first = hello.first;
                     seen.greeted += 1;
                     seen.agreed = Some(hello);
                     self.go_on(post);
@@ -124,6 +130,10 @@ impl Station for Rogue {
             Kind::Ack => seen.acked += 1,
             Kind::Data => seen.answered += usize::from(!header.flags.has(Flags::RETRANSMISSION)),
             Kind::Pong => seen.ponged += 1,
+            Kind::Ping if !self.blind => {
+                let header = Header::new(Kind::Pong, payload.len() as u32, header.seq);
+                post.send([&header.to_bytes()[..], payload].concat());
+            }
             Kind::Error => {
                 seen.errors.push((read::<Error>(payload).expect("ERROR").code, now_ms));
                 if self.repeats.is_none() {
@@ -143,7 +153,7 @@ impl Station for Rogue {
         if self.stays_s > 1 && self.repeats.is_none() {
             // Something that counts as heard, and settles nothing.
             let mut out = Vec::new();
-            write(&mut out, Kind::Ping, Flags::NONE, self.seq.wrapping_add(1), &Ping { stamp: 1 });
+            write(&mut out, Kind::Ping, Flags::NONE, self.first, &Ping { stamp: 1 });
             post.send(out);
         }
         self.go_on(post);
@@ -308,6 +318,21 @@ fn whatever_is_wished_a_silent_peer_keeps_its_place_for_five_minutes_at_most() {
     assert_eq!(seen.borrow().greeted, 2);
 }
 
+/// Who had an address for a moment, and sends in its name ever after, has its answers sent there for three minutes at most.
+#[test]
+fn a_peer_that_cannot_see_what_is_sent_to_it_loses_its_place() {
+    let (seen, honest) = (Rc::new(RefCell::new(Seen::default())), Rc::new(RefCell::new(Seen::default())));
+    let says: Vec<_> = (0..200).map(|n| (2_000 * n, n as u32, Kind::Data, Flags::NONE, 10)).collect();
+    let rogue = |blind, seen| Rogue { says: says.clone(), blind, stays_s: 390, ..Rogue::new(5, seen) };
+    let world = world(9, Faults::NONE).station(at(0), ListenerId(0), host(0, 0), rogue(true, &seen));
+    let run = serve(world.station(at(0), ListenerId(0), host(1, 0), rogue(false, &honest)), PEERS_MAX);
+    let seen = seen.borrow();
+    let [(9, when)] = seen.errors[..] else { panic!("{seen:?}") };
+    assert!((2 * PROOF_MS..2 * PROOF_MS + 10_000).contains(&when), "at {when}");
+    assert_eq!(counts(&run).peers_silent, 1);
+    assert!(honest.borrow().errors.is_empty() && honest.borrow().answered > 190, "{:?}", honest.borrow());
+}
+
 /// A drain under loss: all are told, a few in each turn, and again if they are still there.
 #[test]
 fn a_drain_tells_all_peers_a_few_at_a_time_and_again_while_they_stay() {
@@ -328,4 +353,18 @@ fn a_drain_tells_all_peers_a_few_at_a_time_and_again_while_they_stay() {
         let most = seen.goaways.chunk_by(|one, other| one == other).map(<[u64]>::len).max();
         assert!(most.is_some_and(|most| most <= 2 * 256), "{most:?} in a millisecond");
     }
+}
+
+/// What an old conversation has sent comes once more when it is over, HELLO and cookie and all.
+#[test]
+fn a_conversation_that_is_said_again_delivers_nothing_again() {
+    let seen = Rc::new(RefCell::new(Seen::default()));
+    let both = |n| [Flags::ACK_WANTED, Flags::NONE].map(|flags| (0, n, Kind::Data, flags, 10));
+    let mut says: Vec<_> = (0..5).flat_map(both).collect();
+    // It leaves; nothing is said after it.
+    says.push((500, 5, Kind::Goaway, Flags::NONE, 0));
+    let rogue = Rogue { says, repeats: Some(0), ..Rogue::new(1_000, &seen) };
+    let run = serve(world(8, Faults::NONE).station(at(0), ListenerId(0), host(0, 0), rogue), PEERS_MAX);
+    assert_eq!(counts(&run).requests, 10, "{:?}", seen.borrow());
+    assert!(counts(&run).frames_strange >= 5 && counts(&run).frames_duplicate == 5);
 }

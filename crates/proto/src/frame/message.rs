@@ -31,6 +31,10 @@ pub struct Hello {
     /// Over datagrams: what the server gave to prove that the client's address is its own.
     #[prost(bytes = "vec", tag = "6")]
     pub cookie: Vec<u8>,
+    /// Over datagrams, in the server's: the number of the first frame of either side. The server draws it anew for each conversation, so
+    /// that nothing which was sent in another one fits into this.
+    #[prost(uint32, tag = "7")]
+    pub first: u32,
 }
 
 /// PING and PONG: whatever the asker wants back. Both may be empty.

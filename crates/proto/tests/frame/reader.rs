@@ -138,7 +138,7 @@ fn message(kind: Kind, payload: &[u8]) -> Result<Option<Value>, Refusal> {
             json!({
                 "versions": hello.versions, "heartbeat_ms": hello.heartbeat_ms, "misses": hello.misses,
                 "payload_bytes_max": hello.payload_bytes_max,
-                "client_id": hex(&hello.client_id), "cookie": hex(&hello.cookie),
+                "client_id": hex(&hello.client_id), "cookie": hex(&hello.cookie), "first": hello.first,
             })
         }
         Kind::Ping | Kind::Pong => json!({ "stamp": read::<Ping>(payload)?.stamp }),

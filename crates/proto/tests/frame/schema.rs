@@ -57,7 +57,7 @@ fn fields() -> Vec<Field<'static>> {
             _ => {}
         }
     }
-    assert_eq!(all.len(), 13, "fields of the schema");
+    assert_eq!(all.len(), 14, "fields of the schema");
     all
 }
 

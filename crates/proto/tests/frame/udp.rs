@@ -156,7 +156,10 @@ fn the_vectors_are_a_whole_conversation_with_its_cookie() {
     // What is said to a stranger is no longer than what he said.
     let mut refusal = Vec::new();
     write(&mut refusal, Kind::Error, Flags::NONE, 0, &proto::frame::Error { code: 14, text: String::new() });
-    for answer in [frame(Kind::Hello, seq, &given), refusal] {
+    let (pace, payload_bytes_max) = (proto::frame::Pace::new(u32::MAX, 20).over_datagrams(), u16::MAX.into());
+    let agreed = proto::frame::Agreed { pace, payload_bytes_max };
+    let greeting = Hello { first: u32::MAX, ..Hello::answer(&agreed) };
+    for answer in [frame(Kind::Hello, seq, &given), refusal, frame(Kind::Hello, seq, &greeting)] {
         assert!(answer.len() <= all["a client asks for a cookie"].len());
     }
     let hello: Hello = read(&proof_payload(&all["the client brings it back"])).expect("a HELLO");
@@ -368,4 +371,10 @@ fn numbers_of_nobody_change_nothing() {
         assert_eq!(receiver.take(seq, false, || None), Taken::Beyond);
     }
     assert_eq!((sender.flying(), receiver.floor()), (1, 1_000_000));
+    // Those that want no ACK begin with the first number too.
+    for (seq, is_new) in
+        [(999_999, false), (999_800, false), (1_000_003, true), (1_000_000, true), (1_000_000, false)]
+    {
+        assert_eq!(receiver.take_loose(seq), is_new, "{seq}");
+    }
 }

@@ -46,6 +46,16 @@ impl Jar {
         is(period) || period.checked_sub(1).is_some_and(is)
     }
 
+    /// A number that nobody outside can guess, another for each `nonce`.
+    #[must_use]
+    pub fn draw(&self, nonce: u64) -> u64 {
+        let mut draw = SipHasher24::new_with_key(&self.secret);
+        // One byte more than what the keys are drawn from.
+        draw.write_u64(nonce);
+        draw.write_u8(0);
+        draw.finish128().h1
+    }
+
     fn of(&self, period: u64, peer: SocketAddr, seq: u32) -> u128 {
         let mut draw = SipHasher24::new_with_key(&self.secret);
         draw.write_u64(period);

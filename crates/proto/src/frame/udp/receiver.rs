@@ -15,7 +15,7 @@ pub struct Receiver<P> {
     /// Those above the floor that wait for it, by their numbers: fewer than [`WINDOW`].
     held: VecDeque<(u32, P)>,
     /// Of the frames that want no acknowledgement: the highest number, and from bit 0 down what came.
-    loose: Option<(u32, Window)>,
+    loose: (u32, Window),
 }
 
 /// What becomes of a frame.
@@ -41,7 +41,9 @@ impl<P> Receiver<P> {
     /// A receiver whose peer's first number is `first`.
     #[must_use]
     pub const fn new(first: u32) -> Receiver<P> {
-        Receiver { floor: first, came: Window([0; 4]), held: VecDeque::new(), loose: None }
+        // Nothing below the first is of this conversation.
+        let loose = (first.wrapping_sub(1), Window([u64::MAX; 4]));
+        Receiver { floor: first, came: Window([0; 4]), held: VecDeque::new(), loose }
     }
 
     /// The lowest number that is not settled.
@@ -86,10 +88,7 @@ impl<P> Receiver<P> {
     /// Takes a frame that wants none: whether it is new. One that is more than the window behind is not known to be, and one that
     /// is [`LOOSE_JUMP`] ahead is not of this conversation.
     pub fn take_loose(&mut self, seq: u32) -> bool {
-        let Some((top, came)) = &mut self.loose else {
-            self.loose = Some((seq, Window([1, 0, 0, 0])));
-            return true;
-        };
+        let (top, came) = &mut self.loose;
         let up = ahead(seq, *top);
         if up > LOOSE_JUMP {
             return false;

@@ -60,6 +60,7 @@ pub struct Client {
     hello: Hello,
     /// The number of the HELLO.
     seq: u32,
+    /// The next number of a frame that wants no ACK.
     loose: u32,
     tries: u8,
     /// Of HELLO, and of GOAWAY in the end.
@@ -206,7 +207,8 @@ impl Client {
             CallerSays::Settle => {
                 let Some(agreed) = agreed else { return Ok(()) };
                 self.payload_bytes_max = agreed.payload_bytes_max;
-                self.link = Some(Link::new(self.seq, agreed.pace, now_ms, u64::from(self.seq) << 32));
+                self.loose = hello.first;
+                self.link = Some(Link::new(hello.first, agreed.pace, now_ms, u64::from(self.seq) << 32));
                 host.news(News::Opened(agreed));
             }
             CallerSays::Pong => {

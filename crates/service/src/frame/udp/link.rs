@@ -16,6 +16,10 @@ pub const KEPT_BYTES_MAX: usize = 256 << 10;
 /// waits longer waits for a sender that does not keep to the protocol.
 pub const ORDER_MS: u64 = 60_000;
 
+/// How long a peer is believed to be where it has shown to be, in milliseconds. It is then asked for what only its address can know, and
+/// has as long again for the answer, or its patience if that is longer.
+pub const PROOF_MS: u64 = 60_000;
+
 /// One conversation.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -29,6 +33,8 @@ pub(super) struct Link {
     held_bytes: usize,
     /// A number that waited at this time, and all below it were sent before. See [`Link::watch`].
     waits: Option<(u32, u64)>,
+    /// What the next PONG has to bring to show that its sender still has the address, and since when that is so. A client does not ask.
+    proof: Option<(u64, u64)>,
 }
 
 /// What a look at a conversation did.
@@ -58,9 +64,8 @@ pub struct Moment {
 }
 
 impl Link {
-    /// `hello` is the number of the client's HELLO: frames are numbered from the next on, both ways.
-    pub(super) fn new(hello: u32, pace: Pace, now_ms: u64, random: u64) -> Link {
-        let first = hello.wrapping_add(1);
+    /// Frames are numbered from `first` on, both ways.
+    pub(super) fn new(first: u32, pace: Pace, now_ms: u64, random: u64) -> Link {
         Link {
             sender: Sender::new(first),
             receiver: Receiver::new(first),
@@ -69,7 +74,18 @@ impl Link {
             beat_ms: now_ms + u64::from(pace.beat_ms(random)),
             held_bytes: 0,
             waits: None,
+            proof: None,
         }
+    }
+
+    /// The peer has shown that its address is its own; the next PONG that does so brings `stamp`.
+    pub(super) fn proven(&mut self, stamp: u64, now_ms: u64) {
+        self.proof = Some((stamp, now_ms));
+    }
+
+    /// Whether this stamp shows it.
+    pub(super) fn is_proof(&self, stamp: u64) -> bool {
+        self.proof.is_some_and(|(asked, _)| asked == stamp)
     }
 
     /// Bytes that are kept.
@@ -194,17 +210,31 @@ impl Link {
             self.sender.rest();
             self.receiver.rest();
         }
+        let (stamp, unproven_ms) = match &mut self.proof {
+            None => (now_ms, 0),
+            Some((stamp, since)) => {
+                *since = (*since + if late_ms > u64::from(LATE_MS) { late_ms } else { 0 }).min(now_ms);
+                (*stamp, now_ms - *since)
+            }
+        };
+        let patience_ms = u64::from(self.pace.patience_ms());
         let next = match self.heard.look(self.pace, Look { now_ms, late_ms, behind }, random) {
+            _ if unproven_ms >= PROOF_MS + patience_ms.max(PROOF_MS) => {
+                looked.dead = true;
+                return;
+            }
+            // It is heard, but that may be somebody else: whoever saw its numbers can say anything but this.
+            Beat::Wait(ms) if unproven_ms >= PROOF_MS => {
+                self.ping(stamp, press, wire, looked);
+                ms
+            }
             Beat::Wait(ms) => ms,
             Beat::Postpone(ms) => {
                 looked.postponed += 1;
                 ms
             }
             Beat::Ping(ms) => {
-                looked.pings += 1;
-                // With a stamp it is long enough for a server that does not know us any more to say so.
-                let stamp = proto::frame::Ping { stamp: now_ms };
-                wire(press.message(Kind::Ping, self.sender.floor(), &stamp));
+                self.ping(stamp, press, wire, looked);
                 ms
             }
             Beat::Dead => {
@@ -213,5 +243,11 @@ impl Link {
             }
         };
         self.beat_ms = now_ms + u64::from(next);
+    }
+
+    /// With a stamp it is long enough for a server that does not know us any more to say so.
+    fn ping(&self, stamp: u64, press: &mut Press, wire: &mut impl FnMut(Bytes), looked: &mut Looked) {
+        looked.pings += 1;
+        wire(press.message(Kind::Ping, self.sender.floor(), &proto::frame::Ping { stamp }));
     }
 }

@@ -17,7 +17,7 @@ mod server;
 mod weather;
 
 pub use client::{Client, Closed, Full, Host, News};
-pub use link::{KEPT_BYTES_MAX, Moment, ORDER_MS};
+pub use link::{KEPT_BYTES_MAX, Moment, ORDER_MS, PROOF_MS};
 pub use proto::frame::udp::{CallerState, Jar, KEY_BYTES};
 pub use server::Server;
 pub use weather::{Odds, Weather};

@@ -53,6 +53,7 @@ struct Peer {
     /// The number of its HELLO, and what was answered.
     hello: u32,
     agreed: Agreed,
+    first: u32,
     alarm: Token,
     due_ms: u64,
     link: Link,
@@ -235,9 +236,8 @@ impl<S: Service> Turn<'_, '_, '_, S> {
             }
             ServerSays::Greet => {
                 let hello = hello.expect("a HELLO was read");
-                let agreed = self.greet(header.seq, &hello);
-                match agreed {
-                    Ok(Some(agreed)) => self.say(Kind::Hello, header.seq, &Hello::answer(&agreed), asked),
+                match self.greet(header.seq, &hello) {
+                    Ok(Some(answer)) => self.say(Kind::Hello, header.seq, &answer, asked),
                     Ok(None) => {}
                     Err(refusal) => self.refuse(header.seq, refusal, asked),
                 }
@@ -251,7 +251,16 @@ impl<S: Service> Turn<'_, '_, '_, S> {
                 let ack: Ack = read(payload)?;
                 self.known(|link, press| link.acknowledged(header.seq, ack, now_ms, press).is_some());
             }
-            ServerSays::Heard => self.known(|link, _| link.sender.confirmed(header.seq)),
+            ServerSays::Heard => {
+                let Ping { stamp } = read(payload)?;
+                let next = self.config.jar.draw(self.io.random());
+                self.known(|link, _| {
+                    if link.is_proof(stamp) {
+                        link.proven(next, now_ms);
+                    }
+                    link.sender.confirmed(header.seq)
+                });
+            }
             ServerSays::Take => return self.take(header, payload, packet),
             ServerSays::Finish => {
                 if self.is_near(header.seq) {
@@ -273,12 +282,12 @@ impl<S: Service> Turn<'_, '_, '_, S> {
 
     /// A HELLO whose cookie is good: a peer that is new, the same again, or one that was started anew at this address. `None` when
     /// the one that is known has spoken too lately for that: this may be an old datagram.
-    fn greet(&mut self, seq: u32, hello: &Hello) -> Result<Option<Agreed>, Refusal> {
+    fn greet(&mut self, seq: u32, hello: &Hello) -> Result<Option<Hello>, Refusal> {
         let now_ms = self.io.now().0;
         if let Some(peer) = self.server.peers.get_mut(&self.key) {
             if peer.hello == seq {
                 peer.link.heard = Heard::at(now_ms);
-                return Ok(Some(peer.agreed));
+                return Ok(Some(Hello { first: peer.first, ..Hello::answer(&peer.agreed) }));
             }
             if peer.link.heard.quiet_ms(now_ms) < REPLACED_MS {
                 return Ok(None);
@@ -292,14 +301,18 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         let Server { room, peers, alarms, .. } = &mut self.server;
         let host =
             room.enter(self.key.salt, self.key.peer.ip(), self.config.peers_max).ok_or(Refusal::Busy)?;
-        let link = Link::new(seq, agreed.pace, now_ms, self.io.random());
+        // Drawn anew: whatever was sent in another conversation of this address, however late or by whom it comes again, has numbers that
+        // are not of this one.
+        let first = self.config.jar.draw(self.io.random()) as u32;
+        let mut link = Link::new(first, agreed.pace, now_ms, self.io.random());
+        link.proven(self.config.jar.draw(self.io.random()), now_ms);
         let due_ms = link.due_ms();
         let alarm = self.io.timer(Duration::from_millis(due_ms - now_ms));
-        let peer = Peer { leg: self.leg, hello: seq, agreed, alarm, due_ms, link, host, counted: 0 };
+        let peer = Peer { leg: self.leg, hello: seq, agreed, first, alarm, due_ms, link, host, counted: 0 };
         alarms.insert(alarm, self.key);
         peers.insert(self.key, Box::new(peer));
         self.io.meter().frame_peers.inc();
-        Ok(Some(agreed))
+        Ok(Some(Hello { first, ..Hello::answer(&agreed) }))
     }
 
     fn pong(&mut self, seq: u32, payload: &[u8]) {
