@@ -3,19 +3,22 @@
 //! A URL of that scheme in place of a command means it. The question is not how fast, but whether a frame is delivered twice or lost
 //! without a word; the verdict is invalid when one is.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::Args;
 use linux::console::{Failure, tell};
+use serde_json::{Value, json};
 use service::frame::udp::Odds;
 use service::load::storm::{BYTES_MIN, Config, Report, Storm};
 use shard::engine::uring;
 use shard::plan::{Control, Listen, Plan, Transport};
 
-use crate::words;
+use crate::{files, words};
 
 /// Send frames over datagrams through bad weather, and say what became of each.
 #[derive(Debug, Args)]
@@ -50,11 +53,14 @@ pub(crate) struct Words {
     /// Of the weather.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// What was asked and what came of it as JSON; - is standard output, and the text then goes to standard error
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// Runs it; says whether no frame was delivered twice, out of order or lost without a word. Errors: no server, no sockets.
 pub(crate) fn run(words: &Words) -> Result<bool, Failure> {
-    let Words { target, rate, duration, connections, bytes, loss, duplicate, reorder, ordered, seed } =
+    let Words { target, rate, duration, connections, bytes, loss, duplicate, reorder, ordered, seed, .. } =
         *words;
     if !(BYTES_MIN..=65_487).contains(&bytes) {
         return Err(Failure::usage(format!("a frame of {bytes} bytes is no datagram")).cure("`--bytes 64`"));
@@ -74,7 +80,16 @@ pub(crate) fn run(words: &Words) -> Result<bool, Failure> {
     running.control().drain();
     running.join();
     let report = report.map_err(|_| Failure::runtime("the seat ended before the load was over"))?;
-    tell(&text(words, &report))?;
+    let text = text(words, &report);
+    if words.json.as_deref().is_some_and(files::is_stdout) {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    } else {
+        tell(&text)?;
+    }
+    if let Some(path) = &words.json {
+        let value = value(words, &report);
+        files::put(path, &(serde_json::to_string_pretty(&value).expect("numbers are JSON") + "\n"))?;
+    }
     Ok(is_sound(&report))
 }
 
@@ -142,6 +157,45 @@ verdict       {}
         us(1.0),
         if is_sound(report) { "each frame once, or reported" } else { "INVALID" },
     )
+}
+
+/// The same as numbers under names. Times are in nanoseconds, as in the results of the other commands.
+fn value(words: &Words, report: &Report) -> Value {
+    let ns = |quantile| report.response_us.value_at_quantile(quantile) * 1_000;
+    let way =
+        |[lost, doubled, held]: [u64; 3]| json!({ "dropped": lost, "doubled": doubled, "held_back": held });
+    let [out, back] = report.weather;
+    json!({
+        "asked": {
+            "url": format!("frame-udp://{}", words.target),
+            "clients": words.connections,
+            "rate_per_s": words.rate,
+            "duration_ns": words.duration.as_nanos() as u64,
+            "bytes": words.bytes,
+            "ordered": words.ordered,
+            "loss": words.loss,
+            "duplicate": words.duplicate,
+            "reorder": words.reorder,
+            "seed": words.seed,
+        },
+        "weather": { "out": way(out), "back": way(back) },
+        "conversations": { "opened": report.opened, "broken": report.broken },
+        "frames": {
+            "sent": report.frames,
+            "answered": report.answered,
+            "retransmitted": report.retransmitted,
+            "given_up": report.given_up,
+            "no_answer": report.no_answer,
+            "ended": report.ended,
+            "twice": report.twice,
+            "disordered": report.disordered,
+            "wrong": report.wrong,
+            "silent": report.silent,
+            "unsent": report.unsent,
+        },
+        "response": { "p50_ns": ns(0.5), "p99_ns": ns(0.99), "max_ns": ns(1.0) },
+        "sound": is_sound(report),
+    })
 }
 
 fn target(word: &str) -> Result<SocketAddr, String> {

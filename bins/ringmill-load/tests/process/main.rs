@@ -7,5 +7,6 @@ mod models;
 #[path = "../../../../crates/stats/src/outcome/tests/check.rs"]
 mod schema;
 mod search;
+mod storm;
 mod strange;
 mod support;

@@ -3,7 +3,7 @@
 //! Lazy: bytes only note when they came, and a timer that comes early is set again, so an idle connection has one timer and a
 //! busy one touches the wheel once an interval.
 //!
-//! Whether the peer lives is judged in [`ear`](super::ear).
+//! Whether the peer lives is judged in `ear.rs`.
 
 use super::ear::Ear;
 use super::session::{Reading, Session};

@@ -34,7 +34,7 @@ pub struct Session {
     body: Body,
     pub(super) conversation: Conversation,
     pub(super) reading: Reading,
-    /// See [`Ear`](super::ear::Ear).
+    /// See `Ear` in `ear.rs`.
     pub(super) looks: u8,
 }
 

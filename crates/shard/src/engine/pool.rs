@@ -1,7 +1,7 @@
 //! The engine of a pool: so many workers, a bounded queue of connections before them, and an answer for those that find it full.
 //!
 //! A worker serves one connection until it ends, then takes the next; between two it sleeps. It is a seat like any other
-//! ([`crew`](super::crew)), for the whole run. A connection that keeps its worker without asking anything keeps it all the same:
+//! (`crew.rs`), for the whole run. A connection that keeps its worker without asking anything keeps it all the same:
 //! that is the model's nature, and why the queue may be full while cores idle.
 
 use crate::engine::crew::{self, Chair, Crew, Dispatch, Entry, Foreman, Shard, Visit};

@@ -1,6 +1,6 @@
 //! The engine of one thread for each connection: started when it is accepted, ended with it, bounded in number.
 //!
-//! A thread is a seat like any other while it lives ([`crew`](super::crew)); its number, mail, wake-up and row of the board are
+//! A thread is a seat like any other while it lives (`crew.rs`); its number, mail, wake-up and row of the board are
 //! used again by the next. What a thread costs to start and to end is this model's price for each connection, and is not hidden.
 //! At the bound the shard accepts no more, and what comes waits in the listener's queue.
 
