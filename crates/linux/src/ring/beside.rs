@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd};
 impl Ring {
     /// Makes a ring beside this one, for more direct descriptors of the same thread: a table's size is bounded for each ring
     /// apart (io_uring_register(2)). Its slots are numbered from `first` on. It is given no buffers: what it is to receive is
-    /// polled for ([`Op::Poll`]) and fetched into buffers of `pool`, which no kernel ring reads. While it is told to
+    /// polled for ([`Op::Poll`](super::Op::Poll)) and fetched into buffers of `pool`, which no kernel ring reads. While it is told to
     /// ([`Ring::notify`]), it signals `event` when it has something.
     ///
     /// Errors: as of [`Ring::new`].

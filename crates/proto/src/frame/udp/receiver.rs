@@ -86,7 +86,7 @@ impl<P> Receiver<P> {
     }
 
     /// Takes a frame that wants none: whether it is new. One that is more than the window behind is not known to be, and one that
-    /// is [`LOOSE_JUMP`] ahead is not of this conversation.
+    /// is a million (`LOOSE_JUMP`) ahead is not of this conversation.
     pub fn take_loose(&mut self, seq: u32) -> bool {
         let (top, came) = &mut self.loose;
         let up = ahead(seq, *top);

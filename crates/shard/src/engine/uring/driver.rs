@@ -493,9 +493,10 @@ impl<R: Ring> Port for Driver<R> {
 
     fn connect(&mut self, leg: Key, to: &Connect) {
         if to.from.is_none() && self.ring.has_sockets() {
-            // Without `TCP_NODELAY`, which the others have (`net::connect_socket`): only who holds many connections asks for such
-            // sockets, and says less than a segment, in one send, and waits for what comes back, whose acknowledgement lets the
-            // next go (Nagle's rule, RFC 9293 section 3.7.4). An option for each would be one more submission for each connect.
+            // Without `TCP_NODELAY`, which the others have (`net::connect_socket`): an option would be one more submission for each
+            // connect. Only who holds many connections asks for such sockets. It says less than a segment, in one send, and waits for the
+            // answer, whose acknowledgement lets the next go (Nagle's rule, RFC 9293 section 3.7.4). What may be late, by the peer's
+            // delayed acknowledgement, is a PING right behind a PONG, which no answer follows: once in hundreds of heartbeats.
             self.attach(leg, Sock::Direct(NO_SLOT), None);
             if let Some(link) = self.link(leg) {
                 link.set(Fact::Connects, true);
