@@ -6,10 +6,12 @@
 //! - `press.rs`: the memory that frames are written to
 //! - `farewell.rs`: whom a drain tells when
 //! - `client.rs`: the other side; it has no socket and no clock of its own
+//! - `lasting.rs`: a client that comes back
 //! - `weather.rs`: loss, duplication and reordering on purpose, for those who test
 
 mod client;
 mod farewell;
+mod lasting;
 mod link;
 mod press;
 mod room;
@@ -17,6 +19,7 @@ mod server;
 mod weather;
 
 pub use client::{Client, Closed, Full, Host, News};
+pub use lasting::Lasting;
 pub use link::{KEPT_BYTES_MAX, Moment, ORDER_MS, PROOF_MS};
 pub use proto::frame::udp::{CallerState, Jar, KEY_BYTES};
 pub use server::Server;
