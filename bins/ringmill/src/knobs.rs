@@ -348,9 +348,9 @@ pub(crate) const KNOBS: &[Knob] = &[
     Knob {
         name: "frame-peers-max",
         value: "N",
-        what: "Most peers of frame-udp:// on a shard",
-        why: "An idle one is less than a kilobyte until it has sent much at once, then up to 18; one whose frames are not \
-              acknowledged up to 256 KiB, and all together 64 MiB. Who comes at the bound is told that the server is busy.",
+        what: "Most peers of frame-udp:// on a shard; one host (IPv4 address, IPv6 /64) has at most an eighth of them",
+        why: "An idle one is less than a kilobyte; one whose frames are not acknowledged up to 256 KiB, and all together \
+              64 MiB. Who comes at either bound is told that the server is busy.",
         field: |config| Field::Number(&mut config.frame_peers_max, 1..=1 << 24),
     },
     Knob {

@@ -34,7 +34,7 @@ pub struct Config {
     pub offer: Offer,
     /// Gives and checks cookies; the same on all seats.
     pub jar: Jar,
-    /// Most peers of one seat. Who comes at the bound is told ERROR 16, busy.
+    /// Most peers of one seat; one host (IPv4 address, IPv6 /64) has at most an eighth. Who comes at either bound is told ERROR 16, busy.
     pub peers_max: usize,
 }
 
