@@ -4,6 +4,7 @@
 //! rests on one theorem: **memory given to the kernel belongs to the ring until its completion comes back** (for a
 //! zero-copy send: until its notification). It knows nothing of shards, services or protocols.
 
+pub mod cache;
 pub mod calls;
 pub mod clock;
 pub mod console;

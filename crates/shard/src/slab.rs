@@ -97,6 +97,12 @@ impl<T> Slab<T> {
         if entry.generation == key.generation { entry.value.as_ref() } else { None }
     }
 
+    /// Has the processor fetch a slot, if there is one: it will be looked at soon.
+    #[inline]
+    pub fn foresee(&self, slot: u32) {
+        self.entry(slot).into_iter().for_each(linux::cache::prefetch);
+    }
+
     /// The value of `key`, unless it was removed.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {

@@ -240,6 +240,13 @@ impl Ring {
         Some(Completion { tag: Tag(user_data & !UNAWAITED), result, more, left, with })
     }
 
+    /// The tag of the next completion, where that is known without a look at what it holds.
+    #[inline]
+    pub fn ahead(&self) -> Option<Tag> {
+        let user_data = self.reaped.front()?.user_data();
+        (!InFlight::is_ours(user_data)).then_some(Tag(user_data & !UNAWAITED))
+    }
+
     /// Whether [`Ring::pop`] has something.
     pub fn has_next(&self) -> bool {
         !self.reaped.is_empty()

@@ -394,8 +394,11 @@ impl Client {
         let busy = self.sending.is_some() || answered || !self.asked.is_empty();
         let talks = matches!(self.conversation.state(), Talk::Open | Talk::Leaving);
         let Some(leg) = self.leg.filter(|_| leaves && talks && !busy) else { return };
+        // A full output says when it has room.
+        if !io.out(leg).copy(&Header::new(Kind::Goaway, 0, 0).to_bytes()) {
+            return;
+        }
         self.conversation.close();
-        io.out(leg).copy(&Header::new(Kind::Goaway, 0, 0).to_bytes());
         io.finish(leg);
         self.look_at = later(io.now(), self.config.connect);
     }

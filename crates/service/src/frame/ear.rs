@@ -5,7 +5,8 @@
 //! - a late look is not counted as silence, and a verdict in it waits for one more turn ([`Heard::look`](proto::frame::Heard::look));
 //! - a seat that knows it is behind says so ([`Io::caught_up_since`]), also of one connection ([`Io::is_announced`]);
 //! - bytes that waited for a buffer begin the silence anew ([`Io::was_starved`]);
-//! - a peer that reads what is sent to it, however slowly, lives: while our output is full we may not hear it.
+//! - a peer that reads what is sent to it, however slowly, lives while output of ours stands here: we may not hear it. What has left
+//!   for the kernel's buffer counts as read; a peer that takes longer than its patience for that, and says nothing, is taken for dead.
 //!
 //! And no dead one is kept: output counts as read when it was seen to stand here and to leave, and as of when it left.
 

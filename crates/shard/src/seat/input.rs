@@ -3,7 +3,7 @@
 //! Bytes the service does not take are kept in order and offered again when something changed. Buffers are a shared
 //! resource: what is kept for long is copied out of them, so that no peer can hold them.
 
-use super::{LEASES_MAX, PIECES_MAX, Pipe, Port, Ready, Seat, bytes_in};
+use super::{LEASES_MAX, Pipe, Port, Ready, Seat, bytes_in};
 use crate::conn::{Flag, Phase};
 use crate::input::{Input, Packet};
 use crate::service::{Event, Leg, LegError, Service, Token};
@@ -89,6 +89,8 @@ impl<S: Service> Seat<S> {
             if on && conn.phase == Phase::Open {
                 conn.active = now;
             }
+            // What is fetched now goes to it, in this very turn.
+            self.sessions.foresee(conn.session.slot);
         }
     }
 
@@ -173,12 +175,7 @@ impl<S: Service> Seat<S> {
     fn keep<P: Port>(&mut self, leg: Key, pieces: &mut VecDeque<Chunk>, port: &mut P) {
         let mut kept = self.desk.spare.input();
         std::mem::swap(&mut *kept, pieces);
-        if kept.len() > PIECES_MAX {
-            // What comes byte by byte would take an entry and an allocation for each.
-            let mut copied = 0;
-            Input::new(&mut kept, &mut copied).contiguous(usize::MAX);
-            self.desk.meter().bytes_copied.add(copied);
-        }
+        self.desk.meter().bytes_copied.add(join_small(&mut kept));
         let pressed = self.is_pressed();
         let Some(conn) = self.desk.conns.get_mut(leg) else { return };
         debug_assert!(conn.input.is_none());
@@ -378,3 +375,21 @@ impl<S: Service> Seat<S> {
         }
     }
 }
+
+/// Puts the small pieces at the end together when they are many: what comes byte by byte would take an entry and an allocation for
+/// each. Says how many bytes were copied.
+fn join_small(kept: &mut VecDeque<Chunk>) -> u64 {
+    let small = kept.iter().rev().take_while(|piece| piece.len() <= SMALL_BYTES).count();
+    if small <= PIECES_MAX {
+        return 0;
+    }
+    let mut joined = Vec::with_capacity(kept.iter().rev().take(small).map(Chunk::len).sum());
+    kept.drain(kept.len() - small..).for_each(|piece| joined.extend_from_slice(&piece));
+    let copied = joined.len() as u64;
+    kept.push_back(Chunk::Copied(joined.into()));
+    copied
+}
+
+/// What a small piece is, and how many of them one leg keeps in a row.
+const SMALL_BYTES: usize = 256;
+const PIECES_MAX: usize = 64;

@@ -121,8 +121,6 @@ enum Ready {
 const NOBODY: Key = Key { slot: u32::MAX, generation: 0 };
 /// Buffers that one leg may hold across turns.
 pub(crate) const LEASES_MAX: usize = 16;
-/// Pieces of unread input that one leg keeps; where there are more they are put together.
-const PIECES_MAX: usize = 64;
 /// Bytes of one send.
 const SEND_BYTES_MAX: usize = 1 << 20;
 /// Bytes that one turn gives to sends before what is large waits for the next: some milliseconds of copying. As much as 64

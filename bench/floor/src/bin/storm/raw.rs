@@ -15,6 +15,9 @@ pub fn measure(time: Duration) -> io::Result<f64> {
     let std::net::SocketAddr::V4(address) = listener.local_addr()? else {
         unreachable!("it was bound to one")
     };
+    // Where the client has failed nobody comes any more.
+    let soon = libc::timeval { tv_sec: 2, tv_usec: 0 };
+    set(listener.as_raw_fd(), libc::SO_RCVTIMEO, &soon)?;
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let client = scope.spawn(|| connect(address, &over));
@@ -46,18 +49,13 @@ fn connect(address: SocketAddrV4, over: &AtomicBool) -> io::Result<()> {
         let Ok(stream) = TcpStream::connect(address) else { break };
         // By a reset: no port is left in TIME_WAIT.
         let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
-        let bytes = size_of_val(&at_once) as u32;
-        // SAFETY: `at_once` outlives the call and its size is given.
-        let set = unsafe {
-            libc::setsockopt(
-                stream.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_LINGER,
-                (&raw const at_once).cast(),
-                bytes,
-            )
-        };
-        floor::sock::check(set)?;
+        set(stream.as_raw_fd(), libc::SO_LINGER, &at_once)?;
     }
     Ok(())
+}
+
+fn set<T>(fd: i32, option: i32, value: &T) -> io::Result<()> {
+    let (value, bytes) = ((&raw const *value).cast(), size_of::<T>() as u32);
+    // SAFETY: `value` outlives the call and its size is given.
+    floor::sock::check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value, bytes) }).map(drop)
 }

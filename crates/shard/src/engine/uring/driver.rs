@@ -146,6 +146,12 @@ impl<R: Ring> Driver<R> {
         self.links.get_mut(leg.slot as usize).filter(|link| link.generation == leg.generation)
     }
 
+    /// Has the processor fetch the link of a slot, if there is one.
+    #[inline]
+    pub(super) fn foresee(&self, slot: u32) {
+        self.links.get(slot as usize).into_iter().for_each(linux::cache::prefetch);
+    }
+
     /// A submission of a leg.
     pub(super) fn push(&mut self, leg: Key, what: For, op: Op) {
         if let Some(link) = self.link(leg) {
@@ -197,9 +203,7 @@ impl<R: Ring> Driver<R> {
             link.set(Fact::Polls, polls);
             let (sock, what) = (link.sock, link.waits_by());
             let watch = parks && what == For::Receive && link.set(Fact::Watched, true);
-            if std::mem::take(&mut link.starved) {
-                self.news.push_back(News::Starved(leg, false));
-            }
+            self.sated(leg);
             if watch {
                 self.watched.push_back(leg);
             }
@@ -250,9 +254,7 @@ impl<R: Ring> Driver<R> {
     fn fetch_now(&mut self, leg: Key, sock: Sock) {
         let Some(link) = self.link(leg) else { return };
         link.set(Fact::Fetches, true);
-        if std::mem::take(&mut link.starved) {
-            self.news.push_back(News::Starved(leg, false));
-        }
+        self.sated(leg);
         self.push(leg, For::Fetch, Op::Fetch(sock));
     }
 
@@ -265,7 +267,7 @@ impl<R: Ring> Driver<R> {
             return self.starve(leg);
         }
         // Its bytes are announced, so nobody takes it for silent meanwhile; that it starves is for those who may wait for long.
-        self.hungers += 1;
+        self.hungers += u64::from(!self.ring.can_fetch(sock));
         self.hungry.push_back(leg);
     }
 
@@ -326,6 +328,13 @@ impl<R: Ring> Driver<R> {
             link.starved = true;
         }
         self.limit = RECEIVE_BYTES;
+    }
+
+    /// A leg waits for no buffer any more: it is received from again, or nobody wants its bytes.
+    pub(super) fn sated(&mut self, leg: Key) {
+        if self.link(leg).is_some_and(|link| std::mem::take(&mut link.starved)) {
+            self.news.push_back(News::Starved(leg, false));
+        }
     }
 
     /// The byte limit of a receive that is armed now. The more legs starve the less each gets, so that the last of them and
@@ -494,7 +503,7 @@ impl<R: Ring> Port for Driver<R> {
     fn connect(&mut self, leg: Key, to: &Connect) {
         if to.from.is_none() && self.ring.has_sockets() {
             // Without `TCP_NODELAY`, which the others have (`net::connect_socket`): an option would be one more submission for each
-            // connect. Only who holds many connections asks for such sockets. It says less than a segment, in one send, and waits for the
+            // connect. Only who holds many connections asks for such sockets (`Plan::ring_sockets`). It says less than a segment, in one send, and waits for the
             // answer, whose acknowledgement lets the next go (Nagle's rule, RFC 9293 section 3.7.4). What may be late, by the peer's
             // delayed acknowledgement, is a PING right behind a PONG, which no answer follows: once in hundreds of heartbeats.
             self.attach(leg, Sock::Direct(NO_SLOT), None);

@@ -34,6 +34,10 @@ pub(crate) trait Ring {
         false
     }
     fn next(&mut self) -> Option<Completion>;
+    /// The tag of the completion after that, as far as it is known.
+    fn ahead(&self) -> Option<Tag> {
+        None
+    }
     fn has_next(&self) -> bool;
     fn has_unsubmitted(&self) -> bool;
     fn pieces(&mut self) -> &mut VecDeque<Chunk>;

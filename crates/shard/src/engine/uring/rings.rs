@@ -79,11 +79,12 @@ impl Rings {
         Rings { sockets: true, ..Rings::one(primary) }
     }
 
-    /// A seat's own ring, beside which others will stand that fetch into `pool` ([`Rings::add`]).
-    pub(super) fn many(mut primary: ring::Ring, pool: Pool, setup: &Setup) -> Rings {
+    /// A seat's own ring, beside which others will stand that fetch into `pool` ([`Rings::add`]). With `sockets`, those that connect
+    /// come from the tables.
+    pub(super) fn many(mut primary: ring::Ring, pool: Pool, setup: &Setup, sockets: bool) -> Rings {
         primary.count_descriptors();
         let (slots, making) = (setup.descriptors, vec![0]);
-        Rings { slots, pool: Some(pool), sockets: true, making, ..Rings::one(primary) }
+        Rings { slots, pool: Some(pool), sockets, making, ..Rings::one(primary) }
     }
 
     /// One more ring, of as many slots as the seat's own, that signals `event`.
@@ -151,6 +152,7 @@ impl Rings {
     #[inline]
     fn note_made(&mut self, ring: usize, completion: &Completion) {
         if (completion.tag.op() == For::Socket as u8 || is_single(completion.tag))
+            && !self.beside.is_empty()
             && let Some(making) = self.making.get_mut(ring)
         {
             *making -= 1;
@@ -330,6 +332,13 @@ impl Ring for Rings {
         None
     }
 
+    #[inline]
+    fn ahead(&self) -> Option<Tag> {
+        let Some(index) = self.last else { return self.primary.ahead() };
+        let of = |index: usize| self.beside[index].ring.ahead();
+        of(index).or_else(|| self.reaped.get(1).and_then(|next| of(*next)))
+    }
+
     fn has_next(&self) -> bool {
         self.primary.has_next() || self.reaped.iter().any(|index| self.beside[*index].ring.has_next())
     }
@@ -375,6 +384,7 @@ impl Ring for Rings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linux::clock::Clock;
     use linux::net::{ListenOptions, Listener};
     use linux::pool::Plan;
     use linux::ring::Home;
@@ -395,19 +405,21 @@ mod tests {
             ..Setup::default()
         };
         let primary = ring::Ring::new(&setup, pool()).expect("this kernel gives rings");
-        let mut rings = Rings::many(primary, pool(), &setup);
+        let mut rings = Rings::many(primary, pool(), &setup, false);
         let event = Inbox::register().expect("an inbox is free").parker().event();
         (0..2).for_each(|_| rings.add(&setup, event).expect("and more of them"));
         rings
     }
 
     fn next(rings: &mut Rings) -> Completion {
-        loop {
+        let soon = Clock::now_ns() + 10_000_000_000;
+        while Clock::now_ns() < soon {
             if let Some(completion) = rings.next() {
                 return completion;
             }
             rings.wait(0, None).expect("rings can be waited on");
         }
+        panic!("nothing completes");
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn prepare<N: Send + 'static>(start: &Start<N>) -> Result<(Rings, SeatInfo), Eng
             let pool = fetch_pool(plan.pool);
             let pool = Pool::new(pool).map_err(|error| RingError::Os { what: "the fetch buffers", error })?;
             let setup = Setup { submissions: SUBMISSIONS, completions: BESIDE_COMPLETIONS, ..setup };
-            let mut rings = Rings::many(ring, pool, &setup);
+            let mut rings = Rings::many(ring, pool, &setup, plan.ring_sockets);
             // Fewer serve too, for fewer connections: who asked for them is told.
             let refused = (1..count).find_map(|_| rings.add(&setup, start.parker().event()).err());
             features.missing.extend(refused.map(|error| ("more rings", error.to_string())));

@@ -3,6 +3,7 @@
 use super::Luck;
 use super::rig::{BUFFER, Rig, Setting, WINDOW, echo, pattern};
 use super::services::{Echo, Hoarder, Noted, Stubborn};
+use crate::conn::Flag;
 use crate::desk::Datagram;
 use crate::seat::Port;
 use crate::service::{LegError, ListenerId};
@@ -125,6 +126,9 @@ fn a_live_leg_is_armed_though_starved_legs_before_it_are_gone() {
         drop(held);
         rig.settle();
         assert_eq!(rig.heard(clients[7]), b"patience", "nothing else would wake the engine");
+        let conns = &rig.uring.seat.desk.conns;
+        let starve = legs.iter().filter_map(|leg| conns.get(*leg)).any(|conn| conn.is(Flag::Starved));
+        assert!(!starve, "who is not wanted would be excused for ever");
         rig.drain();
     }
 }
