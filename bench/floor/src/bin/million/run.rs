@@ -60,6 +60,8 @@ pub struct Run {
 const SETTLE_S: f64 = 90.0;
 /// How long the server's time is looked at then.
 const REST_S: f64 = 60.0;
+/// When some fall silent.
+const MUTE_AFTER_S: u64 = (SETTLE_S + REST_S) as u64 + 5;
 const PORT: u16 = 7016;
 /// Of a frame (docs/FRAME.md).
 const HEADER_BYTES: f64 = 16.0;
@@ -73,7 +75,8 @@ pub fn one(who: Who, wanted: &Wanted, nofile: u64) -> Result<Run, String> {
     let before = (host::rss(pid), host::slabs().map_err(|error| format!("/proc/slabinfo: {error}"))?);
     // The floor is held for as long as it is looked at.
     let rest_s = (SETTLE_S + REST_S) as u64 + 10;
-    let hold_s = if who == Who::Floor { rest_s } else { wanted.hold_s.max(rest_s) };
+    let found_s = MUTE_AFTER_S + 3 * wanted.heartbeat_s + 1;
+    let hold_s = if who == Who::Floor { rest_s } else { wanted.hold_s.max(rest_s).max(found_s) };
     let mut holder = Process::start(hold(who, wanted, hold_s, &result.to_string_lossy()), "holder")?;
     let holder_before = host::rss(holder.id());
     let since = || (now_ns() - began) as f64 / 1e9;
@@ -177,8 +180,7 @@ fn hold(who: Who, wanted: &Wanted, hold_s: u64, result: &str) -> Command {
     }
     if who == Who::Ringmill && mute > 0 {
         // When the server's time has been looked at, and early enough for all of them to be found.
-        let after = (SETTLE_S + REST_S) as u64 + 5;
-        command.args(["--mute", &mute.to_string(), "--mute-after", &format!("{after}s")]);
+        command.args(["--mute", &mute.to_string(), "--mute-after", &format!("{MUTE_AFTER_S}s")]);
     }
     command
 }

@@ -233,6 +233,11 @@ impl Client {
         Ok(())
     }
 
+    /// Whether a server has answered.
+    pub(super) fn was_greeted(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Does what is due. The moment is late by how much later than [`due_ms`](Self::due_ms) this comes.
     pub fn on_time(&mut self, moment: Moment, host: &mut impl Host) {
         let now_ms = moment.now_ms;

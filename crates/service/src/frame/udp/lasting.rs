@@ -57,8 +57,14 @@ impl Lasting {
         let Moment { now_ms, random, .. } = moment;
         self.client.on_time(moment, host);
         match (self.client.state(), self.again_ms) {
-            (CallerState::Open, _) => (self.wait, self.tries_left) = (None, self.tries_max),
-            (CallerState::Closed, None) if !self.left && self.tries_left > 0 => {
+            (CallerState::Open, _) => self.greeted(),
+            (CallerState::Closed, None)
+                if !self.left && (self.tries_left > 0 || self.client.was_greeted()) =>
+            {
+                // It may have been open and closed between two looks.
+                if self.client.was_greeted() {
+                    self.greeted();
+                }
                 let wait = self.backoff.next(self.wait, random);
                 self.tries_left -= 1;
                 (self.wait, self.again_ms) = (Some(wait), Some(now_ms + wait.as_millis() as u64));
@@ -77,8 +83,13 @@ impl Lasting {
             (Some(due_ms), _) => Some(due_ms),
             (None, _) if self.left => None,
             (None, Some(again_ms)) => Some(again_ms),
-            (None, None) => (self.tries_left > 0).then_some(0),
+            (None, None) => (self.tries_left > 0 || self.client.was_greeted()).then_some(0),
         }
+    }
+
+    /// A server has answered: what was tried before is forgotten.
+    fn greeted(&mut self) {
+        (self.wait, self.tries_left) = (None, self.tries_max);
     }
 }
 
@@ -87,7 +98,7 @@ mod tests {
     use super::*;
     use crate::frame::udp::{Closed, News};
     use bytes::Bytes;
-    use proto::frame::{Flags, Kind, write};
+    use proto::frame::{Error, Flags, Kind, write};
 
     #[derive(Default)]
     struct Desk {
@@ -140,19 +151,43 @@ mod tests {
         assert_eq!(waits, expected);
     }
 
+    /// A server answers HELLO.
+    fn greet(lasting: &mut Lasting, desk: &mut Desk) {
+        let asked = &desk.sent.last().expect("HELLO").1;
+        let seq = u32::from_be_bytes(asked[12..16].try_into().expect("4 bytes"));
+        for cookie in [vec![1; 16], vec![]] {
+            let mut bytes = Vec::new();
+            write(&mut bytes, Kind::Hello, Flags::NONE, seq, &Hello { cookie, ..Hello::new() });
+            lasting.client().on_datagram(&bytes, desk.now_ms, desk);
+        }
+        assert_eq!(lasting.client().state(), CallerState::Open);
+    }
+
+    #[test]
+    fn one_that_is_closed_before_it_is_looked_at_has_all_its_tries_again() {
+        let mut desk = Desk::default();
+        let mut lasting = Lasting::new(Hello::new(), Backoff::default(), 1, 5 << 32, 0, &mut desk);
+        for round in 1..4 {
+            greet(&mut lasting, &mut desk);
+            let first = 0;
+            let mut bytes = Vec::new();
+            write(&mut bytes, Kind::Error, Flags::NONE, first, &Error { code: 9, text: String::new() });
+            lasting.client().on_datagram(&bytes, desk.now_ms, &mut desk);
+            assert_eq!(desk.closed.len(), round);
+            let said = desk.sent.len();
+            while desk.sent.len() == said {
+                let due_ms = lasting.due_ms().expect("it comes back");
+                run(&mut lasting, &mut desk, due_ms);
+            }
+        }
+    }
+
     #[test]
     fn an_open_conversation_gives_it_all_its_tries_again_and_leaving_ends_it() {
         let mut desk = Desk::default();
         let mut lasting = Lasting::new(Hello::new(), Backoff::default(), 1, 5 << 32, 0, &mut desk);
         for round in 0..3 {
-            let seq =
-                u32::from_be_bytes(desk.sent.last().expect("HELLO").1[12..16].try_into().expect("4 bytes"));
-            for cookie in [vec![1; 16], vec![]] {
-                let mut bytes = Vec::new();
-                write(&mut bytes, Kind::Hello, Flags::NONE, seq, &Hello { cookie, ..Hello::new() });
-                lasting.client().on_datagram(&bytes, desk.now_ms, &mut desk);
-            }
-            assert_eq!(lasting.client().state(), CallerState::Open, "round {round}");
+            greet(&mut lasting, &mut desk);
             let until = desk.now_ms + 60_000;
             // Nothing comes any more: it is closed after 15 s, and asks again.
             while desk.closed.len() == round || lasting.client().state() == CallerState::Closed {

@@ -20,6 +20,9 @@ pub const ORDER_MS: u64 = 60_000;
 /// has as long again for the answer, or its patience if that is longer.
 pub const PROOF_MS: u64 = 60_000;
 
+/// How often it is asked for then.
+const PROOF_BEAT_MS: u32 = 5_000;
+
 /// One conversation.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -179,7 +182,9 @@ impl Link {
         if let Some((_, since)) = &mut self.waits {
             // Time in which nobody listened is not the peer's.
             *since = (*since + if late { late_ms } else { 0 }).min(now_ms);
-            looked.gap = *since + ORDER_MS <= now_ms;
+            let quiet_ms = now_ms - *since;
+            // What is missing may lie there unread.
+            looked.gap = quiet_ms >= if moment.behind { 2 * ORDER_MS } else { ORDER_MS };
         }
         let mut at = 0;
         while let Some(due) = self.sender.due(&mut at, now_ms, late) {
@@ -218,8 +223,11 @@ impl Link {
             }
         };
         let patience_ms = u64::from(self.pace.patience_ms());
-        let next = match self.heard.look(self.pace, Look { now_ms, late_ms, behind }, random) {
-            _ if unproven_ms >= PROOF_MS + patience_ms.max(PROOF_MS) => {
+        let proof_ms = PROOF_MS + patience_ms.max(PROOF_MS);
+        // The proof may lie there unread.
+        let over = unproven_ms >= if behind { proof_ms + PROOF_MS } else { proof_ms };
+        let mut next = match self.heard.look(self.pace, Look { now_ms, late_ms, behind }, random) {
+            _ if over => {
                 looked.dead = true;
                 return;
             }
@@ -242,6 +250,11 @@ impl Link {
                 return;
             }
         };
+        if unproven_ms >= PROOF_MS {
+            // Many tries until then, however long the interval is, and the last look in time.
+            let left = u32::try_from(proof_ms.saturating_sub(unproven_ms)).unwrap_or(u32::MAX).max(1);
+            next = next.min(PROOF_BEAT_MS).min(left);
+        }
         self.beat_ms = now_ms + u64::from(next);
     }
 

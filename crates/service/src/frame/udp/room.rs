@@ -61,7 +61,7 @@ impl Room {
     /// Whether so many more bytes may be kept for a host. What waits for its order may have only half of the share: so what it waits
     /// for still finds room.
     pub(super) fn has(&self, host: &Host, bytes: usize, waits: bool) -> bool {
-        let share = (KEPT_SEAT_MAX - (self.kept - host.kept.get())) / HOST_PART;
+        let share = KEPT_SEAT_MAX.saturating_sub(self.kept - host.kept.get()) / HOST_PART;
         host.kept.get() + bytes <= if waits { share / 2 } else { share }
     }
 

@@ -284,6 +284,7 @@ impl<S: Service> Turn<'_, '_, '_, S> {
     /// the one that is known has spoken too lately for that: this may be an old datagram.
     fn greet(&mut self, seq: u32, hello: &Hello) -> Result<Option<Hello>, Refusal> {
         let now_ms = self.io.now().0;
+        let agreed = hello.agree_datagram(&self.config.offer)?;
         if let Some(peer) = self.server.peers.get_mut(&self.key) {
             if peer.hello == seq {
                 peer.link.heard = Heard::at(now_ms);
@@ -297,7 +298,6 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         if self.server.peers.len() >= self.config.peers_max {
             return Err(Refusal::Busy);
         }
-        let agreed = hello.agree_datagram(&self.config.offer)?;
         let Server { room, peers, alarms, .. } = &mut self.server;
         let host =
             room.enter(self.key.salt, self.key.peer.ip(), self.config.peers_max).ok_or(Refusal::Busy)?;
@@ -316,12 +316,6 @@ impl<S: Service> Turn<'_, '_, '_, S> {
     }
 
     fn pong(&mut self, seq: u32, payload: &[u8]) {
-        let peer = self.server.peers.get_mut(&self.key).expect("it is known");
-        // There will be no answers to what was given up, which takes places in the table until the peer knows.
-        let growth = peer.link.sender.growth_bytes(seq.wrapping_sub(1));
-        if growth > 0 && !self.server.room.has(&peer.host, growth, false) {
-            return self.io.meter().frames_no_room.inc();
-        }
         self.known(|link, _| link.receiver.settle(seq, |_| {}));
         if !self.is_near(seq) {
             return;
@@ -329,11 +323,17 @@ impl<S: Service> Turn<'_, '_, '_, S> {
         let frame = self.server.press.frame(&Header::new(Kind::Pong, payload.len() as u32, seq), payload);
         self.wire(frame);
         self.io.meter().heartbeats_answered.inc();
-        // What waited for a frame that was given up goes on; and there will be no answer to that one.
+        // What waited for a frame that was given up goes on; and there will be no answer to that one, which takes a place in the table
+        // until the peer knows. Where there is no room for that the next PING finds some.
         self.release();
         let peer = self.server.peers.get_mut(&self.key).expect("it is known");
         let floor = peer.link.receiver.floor();
-        peer.link.sender.leave_out(floor);
+        let growth = peer.link.sender.growth_bytes(floor.wrapping_sub(1));
+        if growth == 0 || self.server.room.has(&peer.host, growth, false) {
+            peer.link.sender.leave_out(floor);
+        } else {
+            self.io.meter().frames_no_room.inc();
+        }
         self.server.touched(&self.key, self.io);
     }
 
