@@ -37,7 +37,8 @@ fn made_up_streams_and_datagrams_are_read_alike_in_pieces_and_never_against_the_
         }
         seed += 1;
     }
-    let enough = good.iter().all(|good| *good as u64 > count / 2);
+    // Of datagrams fewer: those whose number is far from all others are not taken.
+    let enough = good.iter().all(|good| *good as u64 > count * 2 / 5);
     assert!(count < 1000 || until.is_some() || enough, "{good:?} good frames in {count} inputs prove little");
 }
 

@@ -136,7 +136,7 @@ impl Ends {
         match header.kind {
             Kind::Ack => {
                 let ack = read::<Ack>(payload).expect("it was good before");
-                if let Some(new) = self.sender.acknowledged(header.seq, ack, self.now_ms) {
+                if let Some(new) = self.sender.acknowledged(header.seq, ack, self.now_ms, |_| {}) {
                     assert_eq!(flying, self.sender.flying() + new);
                 }
             }
