@@ -37,8 +37,7 @@ fn made_up_streams_and_datagrams_are_read_alike_in_pieces_and_never_against_the_
         }
         seed += 1;
     }
-    // Of datagrams fewer: those whose number is far from all others are not taken.
-    let enough = good.iter().all(|good| *good as u64 > count * 2 / 5);
+    let enough = good.iter().all(|good| *good as u64 > count / 2);
     assert!(count < 1000 || until.is_some() || enough, "{good:?} good frames in {count} inputs prove little");
 }
 
@@ -59,8 +58,9 @@ fn check(random: &mut Random, pieces: &[Vec<u8>]) -> [usize; 2] {
 
 /// Good frames, mostly, and then something done to some of them.
 fn make(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    // The numbers of datagrams lie in a window of 256: there is a bound for each input, so that some come again.
-    let (seqs, flags) = (*random.pick(&[1, 4, 300, 1 << 32]), *random.pick(&[4, 4, 16]));
+    // The numbers of datagrams lie in a window of 256: there is a bound for each input, so that some come again; those
+    // of any number are mostly not of the conversation.
+    let (seqs, flags) = (*random.pick(&[1, 4, 300, 300, 300, 1 << 32]), *random.pick(&[4, 4, 16]));
     let mut pieces = Vec::new();
     for _ in 0..random.below(6) {
         pieces.push(match random.below(3) {
