@@ -64,7 +64,7 @@ pub(crate) struct Desk<N: Send> {
     /// The alarm that looks whether most of it has gone is set.
     ebbs: bool,
     pub(crate) connections_max: usize,
-    timers: Timers,
+    pub(crate) timers: Timers,
     tokens: u64,
     /// Stands in for the output of a leg that is gone.
     void: Out,
@@ -260,7 +260,7 @@ impl<N: Send> Desk<N> {
             held_peak: 0,
             ebbs: false,
             connections_max,
-            timers: Timers::default(),
+            timers: Timers::new(),
             tokens: 0,
             void,
         }

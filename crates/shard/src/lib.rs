@@ -22,6 +22,7 @@ mod io;
 mod out;
 mod seat;
 mod service;
+mod table;
 mod timers;
 
 pub use input::{Input, Packet};

@@ -1,18 +1,19 @@
-//! Where a seat keeps its sessions and legs: numbered slots in pages of 256, found by a [`Key`] that goes stale on removal.
+//! Where a seat keeps its sessions and legs: numbered slots in a [`Table`], found by a [`Key`] that goes stale on removal.
 //!
-//! Never moves an entry: growing adds one page and copies nothing, so 100,000 idle entries waste less than one page.
-//! Never gives a page back: after a peak the memory waits for the next one. Owned by one seat, no thread but its own.
+//! Never moves an entry, and never gives a slot back: after a peak the memory waits for the next one. Owned by one seat, no
+//! thread but its own.
 //!
 //! Free slots are used again last in, first out: the slot that was left last is the one still in the cache. Order among
 //! *connections with work* is a different matter (first in, first out) and not decided here.
 
+use crate::table::Table;
 use std::fmt;
 
-/// Numbered slots for values of one kind. Lookup costs two loads and a compare; nothing is allocated but a page at a time.
+/// Numbered slots for values of one kind. Lookup costs two loads and two compares; what is allocated doubles.
 ///
 /// Each slot costs 8 bytes beside its `Option<T>`.
 pub struct Slab<T> {
-    pages: Vec<Box<Page<T>>>,
+    entries: Table<Entry<T>>,
     free: u32,
     len: u32,
     slots_max: u32,
@@ -47,7 +48,7 @@ impl<T> Slab<T> {
 
     /// An empty slab of at most `slots_max` entries, and never more than [`SLOTS_MAX`].
     pub fn bounded(slots_max: u32) -> Slab<T> {
-        Slab { pages: Vec::new(), free: NONE, len: 0, slots_max: slots_max.min(SLOTS_MAX), first: 1 }
+        Slab { entries: Table::new(), free: NONE, len: 0, slots_max: slots_max.min(SLOTS_MAX), first: 1 }
     }
 
     /// An empty slab in the place of one that is gone, and that had [`unused`](Slab::unused): the keys of that one find
@@ -59,11 +60,7 @@ impl<T> Slab<T> {
     /// A generation that no key of an empty slab has had.
     pub fn unused(&self) -> u32 {
         debug_assert!(self.is_empty());
-        self.pages
-            .iter()
-            .flat_map(|page| page.iter())
-            .map(|entry| entry.generation)
-            .fold(self.first, u32::max)
+        self.entries.iter().map(|entry| entry.generation).fold(self.first, u32::max)
     }
 
     /// Keeps `value`. `None` when the slab is full, and the value is dropped; ask [`is_full`](Slab::is_full) first to keep it.
@@ -77,15 +74,21 @@ impl<T> Slab<T> {
         if self.is_full() {
             return None;
         }
-        if self.free == NONE {
-            self.grow();
-        }
-        let slot = self.free;
-        let entry = entry_mut(&mut self.pages, slot)?;
-        let key = Key { slot, generation: entry.generation };
         // `make` runs before anything changes: should it panic, the slot is still free.
-        entry.value = Some(make(key));
-        self.free = entry.next_free;
+        let key = match self.entries.get_mut(self.free) {
+            Some(entry) => {
+                let key = Key { slot: self.free, generation: entry.generation };
+                entry.value = Some(make(key));
+                self.free = entry.next_free;
+                key
+            }
+            None => {
+                let key = Key { slot: self.entries.len(), generation: self.first };
+                let value = Some(make(key));
+                self.entries.push(Entry { generation: self.first, next_free: NONE, value });
+                key
+            }
+        };
         self.len += 1;
         Some(key)
     }
@@ -93,20 +96,20 @@ impl<T> Slab<T> {
     /// The value of `key`, unless it was removed.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
-        let entry = self.entry(key.slot)?;
+        let entry = self.entries.get(key.slot)?;
         if entry.generation == key.generation { entry.value.as_ref() } else { None }
     }
 
     /// Has the processor fetch a slot, if there is one: it will be looked at soon.
     #[inline]
     pub fn foresee(&self, slot: u32) {
-        self.entry(slot).into_iter().for_each(linux::cache::prefetch);
+        self.entries.foresee(slot);
     }
 
     /// The value of `key`, unless it was removed.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let entry = entry_mut(&mut self.pages, key.slot)?;
+        let entry = self.entries.get_mut(key.slot)?;
         if entry.generation == key.generation { entry.value.as_mut() } else { None }
     }
 
@@ -119,8 +122,7 @@ impl<T> Slab<T> {
     /// Takes the value of `key` out. From here on the key finds nothing.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let free = self.free;
-        let entry =
-            entry_mut(&mut self.pages, key.slot).filter(|entry| entry.generation == key.generation)?;
+        let entry = self.entries.get_mut(key.slot).filter(|entry| entry.generation == key.generation)?;
         let value = entry.value.take()?;
         entry.generation = entry.generation.checked_add(1).unwrap_or(1);
         entry.next_free = free;
@@ -147,13 +149,13 @@ impl<T> Slab<T> {
     /// Number of slots that exist, used or free. `(0..slots()).filter_map(key_at)` visits every entry while entries are
     /// removed on the way.
     pub fn slots(&self) -> u32 {
-        (self.pages.len() * PAGE_SLOTS) as u32
+        self.entries.len()
     }
 
     /// The value in `slot` and its generation, unless the slot is free.
     #[inline]
     pub fn at(&self, slot: u32) -> Option<(&T, u32)> {
-        let entry = self.entry(slot)?;
+        let entry = self.entries.get(slot)?;
         Some((entry.value.as_ref()?, entry.generation))
     }
 
@@ -167,32 +169,6 @@ impl<T> Slab<T> {
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         (0..self.slots()).filter_map(|slot| self.key_at(slot))
     }
-
-    /// Adds a page whose slots are handed out in ascending order.
-    #[cold]
-    fn grow(&mut self) {
-        let first = self.slots();
-        let last = first + PAGE_SLOTS as u32 - 1;
-        let next = |slot| if slot == last { NONE } else { slot + 1 };
-        let generation = self.first;
-        let fresh = |slot| Entry { generation, next_free: next(slot), value: None };
-        // Built on the heap: a page of large values does not fit the stack.
-        let entries: Vec<Entry<T>> = (first..=last).map(fresh).collect();
-        let page = entries.try_into().ok().expect("as many entries were made as a page has");
-        self.pages.push(page);
-        self.free = first;
-    }
-
-    #[inline]
-    fn entry(&self, slot: u32) -> Option<&Entry<T>> {
-        Some(&self.pages.get(slot as usize / PAGE_SLOTS)?[slot as usize % PAGE_SLOTS])
-    }
-}
-
-/// Beside `Slab::entry` not a method: it borrows the pages alone, so that the caller may write the free list's head.
-#[inline]
-fn entry_mut<T>(pages: &mut [Box<Page<T>>], slot: u32) -> Option<&mut Entry<T>> {
-    Some(&mut pages.get_mut(slot as usize / PAGE_SLOTS)?[slot as usize % PAGE_SLOTS])
 }
 
 impl<T> Default for Slab<T> {
@@ -200,8 +176,6 @@ impl<T> Default for Slab<T> {
         Slab::new()
     }
 }
-
-type Page<T> = [Entry<T>; PAGE_SLOTS];
 
 /// Bytes of one slot.
 pub(crate) const fn slot_bytes<T>() -> usize {
@@ -215,10 +189,9 @@ struct Entry<T> {
     value: Option<T>,
 }
 
-const PAGE_SLOTS: usize = 256;
 const NONE: u32 = u32::MAX;
 
-const _: () = assert!((SLOTS_MAX as usize).is_multiple_of(PAGE_SLOTS) && SLOTS_MAX < NONE);
+const _: () = assert!(SLOTS_MAX < NONE);
 
 #[cfg(test)]
 mod tests {
@@ -290,7 +263,7 @@ mod tests {
             slab.insert([1; 4]).unwrap();
         }
         assert!(std::ptr::eq(place, slab.get(first).unwrap()));
-        assert_eq!(slab.slots(), 10_001_u32.next_multiple_of(PAGE_SLOTS as u32));
+        assert_eq!(slab.slots(), 10_001);
     }
 
     #[test]
@@ -304,7 +277,7 @@ mod tests {
     fn a_generation_that_wraps_skips_zero() {
         let mut slab = Slab::new();
         let key = slab.insert(()).unwrap();
-        entry_mut(&mut slab.pages, key.slot).unwrap().generation = u32::MAX;
+        slab.entries.get_mut(key.slot).unwrap().generation = u32::MAX;
         slab.remove(Key { generation: u32::MAX, ..key });
         assert_eq!(slab.insert(()), Some(Key { slot: key.slot, generation: 1 }));
     }
@@ -313,7 +286,7 @@ mod tests {
     fn keys_of_no_slab_find_nothing() {
         let mut slab = Slab::new();
         slab.insert(1).unwrap();
-        for key in [(0, 0), (1, 1), (PAGE_SLOTS as u32, 1), (u32::MAX, 1)] {
+        for key in [(0, 0), (1, 1), (256, 1), (u32::MAX, 1)] {
             let key = Key { slot: key.0, generation: key.1 };
             assert_eq!((slab.get(key), slab.at(key.slot.max(1))), (None, None));
             assert_eq!(slab.remove(key), None);
@@ -323,7 +296,6 @@ mod tests {
     #[test]
     fn the_cost_of_a_slot_is_eight_bytes_beside_its_value() {
         assert_eq!(size_of::<Entry<Box<u8>>>(), 16);
-        assert_eq!(size_of::<Page<Box<u8>>>(), 4096);
     }
 
     #[test]

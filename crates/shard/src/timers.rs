@@ -2,33 +2,42 @@
 //!
 //! Nearly every session has one: eight bytes by its slot. What a few have beyond that lies in a map beside it.
 
+use crate::table::Table;
 use crate::wheel::TimerId;
 use std::collections::HashMap;
 
 /// The timers of all sessions of a seat, by the session's slot.
-#[derive(Default)]
 pub(crate) struct Timers {
     // Invariant: a session with timers in `more` has one in `one`.
-    one: Vec<Option<TimerId>>,
+    one: Table<Option<TimerId>>,
     /// A list that is empty keeps its memory until its session ends.
     more: HashMap<u32, Vec<TimerId>>,
 }
 
 impl Timers {
+    pub(crate) fn new() -> Timers {
+        Timers { one: Table::new(), more: HashMap::new() }
+    }
+
     pub(crate) fn add(&mut self, slot: u32, timer: TimerId) {
-        let at = slot as usize;
-        if self.one.len() <= at {
-            self.one.resize(at + 1, None);
+        while self.one.len() <= slot {
+            self.one.push(None);
         }
-        match &mut self.one[at] {
-            Some(_) => self.more.entry(slot).or_default().push(timer),
-            one => *one = Some(timer),
+        match self.one.get_mut(slot) {
+            Some(one) if one.is_none() => *one = Some(timer),
+            _ => self.more.entry(slot).or_default().push(timer),
         }
+    }
+
+    /// Has the processor fetch what is known of a session's timers.
+    #[inline]
+    pub(crate) fn foresee(&self, slot: u32) {
+        self.one.foresee(slot);
     }
 
     /// Whether it was one of them.
     pub(crate) fn remove(&mut self, slot: u32, timer: TimerId) -> bool {
-        let Some(one) = self.one.get_mut(slot as usize) else { return false };
+        let Some(one) = self.one.get_mut(slot) else { return false };
         if *one == Some(timer) {
             *one = if self.more.is_empty() { None } else { self.more.get_mut(&slot).and_then(Vec::pop) };
             return true;
@@ -41,12 +50,12 @@ impl Timers {
     }
 
     pub(crate) fn has_any(&self, slot: u32) -> bool {
-        self.one.get(slot as usize).is_some_and(Option::is_some)
+        self.one.get(slot).is_some_and(Option::is_some)
     }
 
     /// All of a session that ends.
     pub(crate) fn take(&mut self, slot: u32) -> impl Iterator<Item = TimerId> + use<> {
-        let one = self.one.get_mut(slot as usize).and_then(Option::take);
+        let one = self.one.get_mut(slot).and_then(Option::take);
         let more = if self.more.is_empty() { None } else { self.more.remove(&slot) };
         one.into_iter().chain(more.into_iter().flatten())
     }
@@ -69,7 +78,7 @@ mod tests {
     #[test]
     fn each_session_has_what_was_added_and_not_removed() {
         for seed in 0..50 {
-            let (mut random, mut timers) = (Random::new(seed), Timers::default());
+            let (mut random, mut timers) = (Random::new(seed), Timers::new());
             let mut model = vec![BTreeSet::new(); 5];
             for n in 0..1_000 {
                 let slot = random.below(5) as u32;

@@ -23,6 +23,7 @@
 //!
 //! One bitmap a level finds what comes next in a few instructions, however far time has jumped.
 
+use crate::table::Table;
 use std::num::NonZeroU32;
 
 /// Timers that each carry a `V` (a token, a key: something small that says whose timer it is).
@@ -105,7 +106,7 @@ impl<V: Copy> Wheel<V> {
             moves_max,
             occupied: [0; LEVELS],
             lists: [List { head: NONE, len: 0 }; LEVELS * SLOTS],
-            nodes: Nodes { pages: Vec::new(), made: 0, free: NONE },
+            nodes: Nodes { table: Table::new(), free: NONE },
             len: 0,
         }
     }
@@ -145,7 +146,9 @@ impl<V: Copy> Wheel<V> {
         loop {
             let due = self.lists[list_at(0, self.now)].head;
             if due != NONE && self.now <= now.0 {
-                return Some(self.remove(due));
+                let fired = self.remove(due);
+                self.foresee();
+                return Some(fired);
             }
             match self.next_list() {
                 Some((0, start)) if start <= now.0 => self.now = start,
@@ -165,6 +168,22 @@ impl<V: Copy> Wheel<V> {
         }
         self.moves = [self.moves_max; LEVELS];
         None
+    }
+
+    /// What the timer of this tick carries that fires next, if there is one, and it is not cancelled.
+    #[inline]
+    pub fn coming(&self) -> Option<V> {
+        let next = self.lists[list_at(0, self.now)].head;
+        (next != NONE).then(|| self.nodes.get(next).what)
+    }
+
+    /// Has the processor fetch the node behind the one that fires next, which was touched just now.
+    #[inline]
+    fn foresee(&self) {
+        let next = self.lists[list_at(0, self.now)].head;
+        if next != NONE {
+            self.nodes.table.foresee(self.nodes.get(next).next);
+        }
     }
 
     /// When `fire` is next worth calling: exact if a timer is due within the present block of 64 ms, else the moment at which
@@ -311,10 +330,9 @@ fn list_at(level: usize, slot: u64) -> usize {
     level * SLOTS + slot as usize % SLOTS
 }
 
-/// Timers in pages that never move; free ones form a stack through `next`.
+/// Timers in places that never move; free ones form a stack through `next`.
 struct Nodes<V> {
-    pages: Vec<Vec<Node<V>>>,
-    made: u32,
+    table: Table<Node<V>>,
     free: u32,
 }
 
@@ -342,17 +360,19 @@ impl<V: Copy> Nodes<V> {
         (index, generation)
     }
 
-    /// Adds a node that was never used, and a page for it when the last one is full.
+    /// Adds a node that was never used.
     #[cold]
     fn grow(&mut self, at: u64, what: V) -> u32 {
-        let index = self.made;
+        let index = self.table.len();
         assert!(index < NODES_MAX, "a seat with 2^31 timers is a leak of ours");
-        if (index as usize).is_multiple_of(PAGE_NODES) {
-            self.pages.push(Vec::with_capacity(PAGE_NODES));
-        }
-        let node = Node { at, what, previous: index, next: index, generation: NonZeroU32::MIN, list: FREE };
-        self.pages[index as usize / PAGE_NODES].push(node);
-        self.made += 1;
+        self.table.push(Node {
+            at,
+            what,
+            previous: index,
+            next: index,
+            generation: NonZeroU32::MIN,
+            list: FREE,
+        });
         index
     }
 
@@ -369,17 +389,17 @@ impl<V: Copy> Nodes<V> {
     }
 
     fn find(&self, index: u32) -> Option<&Node<V>> {
-        self.pages.get(index as usize / PAGE_NODES)?.get(index as usize % PAGE_NODES)
+        self.table.get(index)
     }
 
     #[inline]
     fn get(&self, index: u32) -> &Node<V> {
-        &self.pages[index as usize / PAGE_NODES][index as usize % PAGE_NODES]
+        self.table.get(index).expect(LINKED)
     }
 
     #[inline]
     fn get_mut(&mut self, index: u32) -> &mut Node<V> {
-        &mut self.pages[index as usize / PAGE_NODES][index as usize % PAGE_NODES]
+        self.table.get_mut(index).expect(LINKED)
     }
 }
 
@@ -394,8 +414,8 @@ const TOP: usize = LEVELS - 1;
 const BITS: usize = 6;
 /// Slots of a level: two rounds of its digit.
 const SLOTS: usize = 2 << BITS;
-const PAGE_NODES: usize = 256;
 const NODES_MAX: u32 = 1 << 31;
+const LINKED: &str = "a node that is linked was made";
 const NONE: u32 = u32::MAX;
 /// In place of a list: the node is free.
 const FREE: u16 = u16::MAX;

@@ -31,6 +31,10 @@ impl<S: Service> Seat<S> {
         }
         for _ in 0..FIRES_MAX {
             let Some(Fired { timer, what, at }) = self.desk.wheel.fire(self.desk.now) else { break };
+            if let Some(Alarm::Session(next)) = self.desk.wheel.coming().map(Alarm::from) {
+                self.sessions.foresee(next.slot);
+                self.desk.timers.foresee(next.slot);
+            }
             self.desk.meter().timer_fires.inc();
             self.desk.late_ms = self.desk.now.0 - at.0;
             match Alarm::from(what) {

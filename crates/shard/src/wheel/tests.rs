@@ -369,5 +369,20 @@ fn nodes_are_used_again_before_new_ones_are_made() {
         }
         while fire(&mut wheel, now).is_some() {}
     }
-    assert!(wheel.nodes.made <= 20);
+    assert!(wheel.nodes.table.len() <= 20);
+}
+
+#[test]
+fn what_comes_next_in_a_tick_is_known_before_it_fires() {
+    let mut wheel = Wheel::new(Tick(0));
+    let ids: Vec<TimerId> = (0..6).map(|n| wheel.insert(Tick(if n < 4 { 10 } else { 12 }), n)).collect();
+    assert_eq!(wheel.coming(), None);
+    let mut seen = Vec::new();
+    while let Some(fired) = wheel.fire(Tick(20)) {
+        if fired.what == 1 {
+            wheel.cancel(ids[2]);
+        }
+        seen.push((fired.what, wheel.coming()));
+    }
+    assert_eq!(seen, [(0, Some(1)), (1, Some(3)), (3, None), (4, Some(5)), (5, None)]);
 }

@@ -10,6 +10,7 @@ use crate::io::Connect;
 use crate::seat::Port;
 use crate::service::LegError;
 use crate::slab::Key;
+use crate::table::Table;
 use linux::Gather;
 use linux::ring::{Op, Sock, Tag};
 use std::collections::{HashMap, VecDeque};
@@ -44,7 +45,7 @@ pub(super) enum For {
 
 pub(super) struct Driver<R> {
     pub(super) ring: R,
-    links: Vec<Link>,
+    links: Table<Link>,
     /// Legs whose receive found no buffer, oldest first.
     pub(super) starved: VecDeque<Key>,
     /// Legs whose ring has no buffers of its own, and that found none to fetch into, oldest first.
@@ -99,7 +100,7 @@ impl<R: Ring> Driver<R> {
         let (starved, senders, news) = (VecDeque::new(), Vec::new(), VecDeque::new());
         Driver {
             ring,
-            links: Vec::new(),
+            links: Table::new(),
             starved,
             hungry: VecDeque::new(),
             hungers: 0,
@@ -119,21 +120,18 @@ impl<R: Ring> Driver<R> {
 
     /// Gives a leg its socket.
     pub(super) fn attach(&mut self, leg: Key, sock: Sock, fd: Option<OwnedFd>) {
-        let slot = leg.slot as usize;
-        if self.links.len() <= slot {
-            self.links.resize_with(slot + 1, Link::vacant);
+        while self.links.len() <= leg.slot {
+            self.links.push(Link::vacant());
         }
-        debug_assert_eq!(
-            self.links[slot].pending, 0,
-            "a slot is used again only when nothing of it is in flight"
-        );
-        self.links[slot] = Link::new(leg, sock, fd);
+        let link = self.links.get_mut(leg.slot).expect("as many were made");
+        debug_assert_eq!(link.pending, 0, "a slot is used again only when nothing of it is in flight");
+        *link = Link::new(leg, sock, fd);
     }
 
     /// Gives a datagram leg its socket and receives on it.
     pub(super) fn attach_datagram(&mut self, leg: Key, fd: OwnedFd, wildcard: bool) {
         self.attach(leg, Sock::Plain(fd.as_raw_fd()), Some(fd));
-        let link = &mut self.links[leg.slot as usize];
+        let link = self.link(leg).expect("it was attached just now");
         link.datagram = true;
         link.wildcard = wildcard;
         link.wanted = true;
@@ -143,13 +141,13 @@ impl<R: Ring> Driver<R> {
     /// The link of a leg, or of a completion's tag.
     #[inline]
     pub(super) fn link(&mut self, leg: Key) -> Option<&mut Link> {
-        self.links.get_mut(leg.slot as usize).filter(|link| link.generation == leg.generation)
+        self.links.get_mut(leg.slot).filter(|link| link.generation == leg.generation)
     }
 
     /// Has the processor fetch the link of a slot, if there is one.
     #[inline]
     pub(super) fn foresee(&self, slot: u32) {
-        self.links.get(slot as usize).into_iter().for_each(linux::cache::prefetch);
+        self.links.foresee(slot);
     }
 
     /// A submission of a leg.
@@ -191,8 +189,7 @@ impl<R: Ring> Driver<R> {
     pub(super) fn arm(&mut self, leg: Key) {
         let limit = self.limit();
         let (rationed, parks, always) = (self.rationed, self.parks, self.always_parked);
-        let Some(link) = self.links.get_mut(leg.slot as usize).filter(|l| l.generation == leg.generation)
-        else {
+        let Some(link) = self.links.get_mut(leg.slot).filter(|l| l.generation == leg.generation) else {
             return;
         };
         if link.wanted && link.receive == Receive::Idle && link.closing.is_none() && !link.is(Fact::Ended) {

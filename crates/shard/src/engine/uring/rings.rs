@@ -201,6 +201,10 @@ impl Rings {
         self.beside.iter_mut().any(|beside| beside.ring.work_waits())
     }
 
+    fn notify(&mut self, on: bool) {
+        ring::Ring::notify(self.beside.iter_mut().map(|beside| &mut beside.ring), on);
+    }
+
     fn wait_many(&mut self, want: u32, deadline_ns: Option<u64>) -> Result<(), RingError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -216,7 +220,7 @@ impl Rings {
             }
             return self.fetch();
         }
-        self.beside.iter_mut().for_each(|beside| beside.ring.notify(true));
+        self.notify(true);
         // What came before that is not signalled. A ring that says so and brings nothing may say so until its next completion
         // (the flag can be set behind the enter that did its work): what comes from now on is signalled, so it is not believed twice.
         if self.any_waits() {
@@ -225,7 +229,7 @@ impl Rings {
         let want = if self.reaped.is_empty() && self.pushed.is_empty() { want } else { 0 };
         let before = self.primary.counts().completions;
         let waited = self.primary.wait(want, deadline_ns);
-        self.beside.iter_mut().for_each(|beside| beside.ring.notify(false));
+        self.notify(false);
         waited?;
         self.behind |= self.primary.counts().completions - before >= TASK_WORK_MAX.into();
         self.fetch()
