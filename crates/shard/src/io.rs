@@ -220,7 +220,13 @@ impl<S: Service> Io<'_, S> {
 
     /// Fires `Timer(token)` after `after`, to the next millisecond.
     pub fn timer(&mut self, after: Duration) -> Token {
-        self.desk.start_timer(self.session, after)
+        self.desk.start_timer(self.session, self.desk.after(after))
+    }
+
+    /// The same for who only looks whether something is to be done, and looks again if not: from 64 ms on it may come up to 8 ms too
+    /// early, together with others, so that many of them end few sleeps.
+    pub fn rough_timer(&mut self, after: Duration) -> Token {
+        self.desk.start_timer(self.session, self.desk.roughly_after(after))
     }
 
     /// Takes a timer back; `false` when it has fired or never was.

@@ -59,7 +59,7 @@ impl Session {
     }
 
     fn look_in<S: Service>(&mut self, ms: u32, io: &mut Io<'_, S>) -> Next {
-        self.alarm = io.timer(Duration::from_millis(ms.into()));
+        self.alarm = io.rough_timer(Duration::from_millis(ms.into()));
         Next::Stay
     }
 
