@@ -9,7 +9,7 @@
 use crate::table::Table;
 use std::fmt;
 
-/// Numbered slots for values of one kind. Lookup costs two loads and two compares; what is allocated doubles.
+/// Numbered slots for values of one kind. Lookup costs two loads and three compares.
 ///
 /// Each slot costs 8 bytes beside its `Option<T>`.
 pub struct Slab<T> {

@@ -1,7 +1,7 @@
-//! Numbered places that never move, in pieces that double: 256, 256, 512, 1,024 and so on.
+//! Numbered places that never move, in pieces of 256 for the first 65,536, and then in pieces that each double the table.
 //!
-//! Growing copies nothing, 25 pieces hold what fits 32 bits, and memory that no place has used is none of the process's yet. The
-//! pieces that have room for huge pages ask for them: a million connections are looked up in no order, and with small pages each of these
+//! Growing copies nothing. A small table has less than one small piece to spare; of a large piece, memory that no place has used yet is
+//! none of the process's. Pieces that have room for huge pages ask for them: a million connections are looked up in no order, and with small pages each of these
 //! looks would miss the page tables too. Owned by one seat, no thread but its own.
 
 /// Values numbered from 0 in the order in which they came, and never taken out.
@@ -61,21 +61,25 @@ impl<T> Table<T> {
 
     #[cold]
     fn grow(&mut self) {
-        let mut piece = Vec::with_capacity(self.len.max(FIRST) as usize);
+        let room = if self.len < SMALL { PIECE } else { self.len };
+        let mut piece = Vec::with_capacity(room as usize);
         linux::heap::prefer_huge(piece.spare_capacity_mut());
         self.pieces.push(piece);
     }
 }
 
-/// Places of the first piece, and of the second.
-const FIRST: u32 = 256;
+/// Places of a small piece, and of all small ones.
+const PIECE: u32 = 1 << 8;
+const SMALL: u32 = 1 << 16;
 
-/// The piece of a number, and where in it. Piece 0 begins at 0, and piece `n` at `FIRST << (n - 1)`, where it doubles the table.
+/// The piece of a number, and where in it. Large piece `n` begins at `SMALL << n`.
 #[inline]
 fn place(number: u32) -> (usize, usize) {
-    let piece = u32::BITS - (number / FIRST).leading_zeros();
-    let begin = (FIRST >> 1 << piece) & !(FIRST - 1);
-    (piece as usize, (number - begin) as usize)
+    if number < SMALL {
+        return ((number / PIECE) as usize, (number % PIECE) as usize);
+    }
+    let large = number.ilog2() - SMALL.ilog2();
+    ((SMALL / PIECE + large) as usize, (number - (SMALL << large)) as usize)
 }
 
 #[cfg(test)]
@@ -84,15 +88,16 @@ mod tests {
 
     #[test]
     fn each_number_has_a_place_of_its_own_and_each_piece_is_filled_to_its_end() {
-        assert_eq!([0, 255].map(place), [(0, 0), (0, 255)]);
-        let mut begin = FIRST;
-        for piece in 1..=24 {
-            let last = begin - 1 + begin;
-            assert_eq!(place(begin), (piece, 0));
-            assert_eq!(place(last), (piece, begin as usize - 1));
-            begin = begin.wrapping_mul(2);
-        }
-        assert_eq!((begin, place(u32::MAX)), (0, (24, (1 << 31) - 1)));
+        let numbers = [0, 255, 256, 65_535, 65_536, 131_071, 131_072, 262_143, u32::MAX];
+        let large = |piece: usize, at: usize| (256 + piece, at);
+        let places = [(0, 0), (0, 255), (1, 0), (255, 255)].into_iter().chain([
+            large(0, 0),
+            large(0, 65_535),
+            large(1, 0),
+            large(1, 131_071),
+            large(15, (1 << 31) - 1),
+        ]);
+        assert!(numbers.map(place).into_iter().eq(places));
     }
 
     #[test]
@@ -100,23 +105,24 @@ mod tests {
         let mut table = Table::new();
         table.push(0);
         let first: *const u32 = table.get(0).unwrap();
-        for number in 1..100_000 {
+        for number in 1..200_000 {
             assert_eq!((table.len(), table.get(number)), (number, None));
             table.push(number);
         }
         assert!(std::ptr::eq(first, table.get(0).unwrap()));
-        assert!((0..100_000).all(|number| table.get(number) == Some(&number)));
-        assert!(table.iter().copied().eq(0..100_000));
+        assert!((0..200_000).all(|number| table.get(number) == Some(&number)));
+        assert!(table.iter().copied().eq(0..200_000));
         *table.get_mut(70_000).unwrap() = 7;
-        assert_eq!((table.get(70_000), table.get(100_000), table.get(u32::MAX)), (Some(&7), None, None));
-        assert_eq!(table.get_mut(100_000), None);
+        assert_eq!((table.get(70_000), table.get(200_000), table.get(u32::MAX)), (Some(&7), None, None));
+        assert_eq!(table.get_mut(200_000), None);
     }
 
     #[test]
     fn pieces_are_made_with_all_their_room_and_never_grow() {
         let mut table = Table::new();
-        (0..5_000).for_each(|n| table.push(n));
+        (0..140_000).for_each(|n| table.push(n));
         let room: Vec<usize> = table.pieces.iter().map(Vec::capacity).collect();
-        assert_eq!(room, [256, 256, 512, 1024, 2048, 4096]);
+        assert!(room[..256].iter().all(|room| *room == 256));
+        assert_eq!(room[256..], [65_536, 131_072]);
     }
 }
