@@ -130,8 +130,8 @@ fn rough(now: Tick, at: Tick) -> Tick {
     Tick(if at.0 - now.0 >= ROUGH_FROM_MS { at.0 / ROUGH_MS * ROUGH_MS } else { at.0 })
 }
 
-/// How much too early a rough timer may come. A hundred thousand of 5 s are 160 at once, which take a tenth of a millisecond where
-/// there is nothing to be said, and twice 8 ms are nothing to who waits for seconds.
+/// The ticks at which rough timers come. More of them at once end fewer sleeps, and keep others waiting for longer: a hundred thousand of 5 s
+/// are 160 at once. What it brings: docs/decisions/0014-rings.md.
 const ROUGH_MS: u64 = 8;
 /// Below that it is exact.
 const ROUGH_FROM_MS: u64 = 8 * ROUGH_MS;

@@ -1,4 +1,4 @@
-//! Where a seat keeps its sessions and legs: numbered slots in a [`Table`], found by a [`Key`] that goes stale on removal.
+//! Where a seat keeps its sessions and legs: numbered slots in a table (`table.rs`), found by a [`Key`] that goes stale on removal.
 //!
 //! Never moves an entry, and never gives a slot back: after a peak the memory waits for the next one. Owned by one seat, no
 //! thread but its own.

@@ -1,8 +1,8 @@
 //! Numbered places that never move, in pieces of 256 for the first 65,536, and then in pieces that each double the table.
 //!
-//! Growing copies nothing. A small table has less than one small piece to spare; of a large piece, memory that no place has used yet is
-//! none of the process's. Pieces that have room for huge pages ask for them: a million connections are looked up in no order, and with small pages each of these
-//! looks would miss the page tables too. Owned by one seat, no thread but its own.
+//! Growing copies nothing. A small table has less than one small piece to spare; of a large piece, memory that no place has used
+//! yet is none of the process's. Pieces that have room for huge pages ask for them: a million connections are looked up in no
+//! order, and with small pages each of these looks would miss the page tables too. Owned by one seat, no thread but its own.
 
 /// Values numbered from 0 in the order in which they came, and never taken out.
 pub(crate) struct Table<T> {

@@ -74,7 +74,7 @@ impl Ring {
             return;
         }
         rings.for_each(|ring| hush(&ring.uring, !on));
-        // One for all of them: each is a fifth of what a system call costs. None where a signal too many is all that can come of it.
+        // One for all of them, since it is what costs. None where a signal too many is all that can come of it.
         if on {
             fence(Ordering::SeqCst);
         }
